@@ -1,0 +1,40 @@
+"""THE list of jobs: add a job by writing its class in a file of its own and naming it here. Steps: `curate/steps`."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from curate.declare import Job
+from curate.jobs.clean import Clean
+from curate.jobs.convert import Convert
+from curate.jobs.dedupe import Dedupe
+from curate.jobs.extract import Extract
+from curate.jobs.scrape import Scrape
+from curate.jobs.tokenize import Tokenize
+from curate.jobs.tokenizer import TrainTokenizer
+from curate.jobs.train import Train
+from curate.jobs.validate import Validate
+from curate.steps import STEPS, AnyStep
+
+__all__ = ["JOBS", "STEPS", "AnyJob", "AnyStep", "parse_job"]
+
+JOBS: tuple[type[Job], ...] = (Scrape, Extract, Clean, Dedupe, TrainTokenizer, Tokenize, Convert, Validate, Train)
+
+AnyJob = Annotated[
+    Scrape | Extract | Clean | Dedupe | TrainTokenizer | Tokenize | Convert | Validate | Train,
+    Field(discriminator="job"),
+]
+"""Any job of the catalog, told by its `job`."""
+
+
+def parse_job(options: dict[str, Any]) -> Job:
+    """The job in its options. Raises pydantic's ValidationError."""
+    return _jobs().validate_python(options)
+
+
+@cache
+def _jobs() -> TypeAdapter[Job]:
+    return TypeAdapter(AnyJob)

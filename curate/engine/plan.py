@@ -1,0 +1,274 @@
+"""What a job will do, decided before it starts: which shards, how rows are read, what is written, under which digest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import curate
+from curate.catalog import parse_job
+from curate.declare import Expand, Filter, InputJob, Job, Map, Options, Reading, Rows, RowsJob, SaveAs, Step
+from curate.engine.pipeline import score_columns
+from curate.errors import InputError, UsageError
+from curate.formats.readings import detect, pick
+from curate.io.files import Shard, Source, cut, is_remote, open_bytes, resolve
+from curate.io.read import read
+from curate.io.rows import Take
+from curate.io.write import rest_types
+from curate.recipe import REFERENCE
+
+__all__ = ["Plan", "load_plan", "make_plan"]
+
+
+class Plan(Options):
+    """All that a worker needs to know of a job; travels as the file `plan.json` of the job's folder."""
+
+    job: dict[str, Any]
+    folder: str
+    digest: str
+    inputs: tuple[str, ...] = ()
+    shards: tuple[Shard, ...] = ()
+    reading: Reading | None = None
+    text_column: str = "text"
+    take: Take | None = None
+    save_as: SaveAs = "jsonl.zst"
+    alone: str | None = None
+    """A column of JSON text that is the whole output row: `messages` (bare chats), `record` (rows that pass unchanged)."""
+    json_columns: tuple[str, ...] = ()
+    """Columns of the output that hold JSON text."""
+    types: dict[str, str] = {}
+    """Columns that the rest of a JSONL row becomes in Parquet."""
+    notes: tuple[str, ...] = ()
+
+    def the_job(self) -> Job:
+        """The job, from its options."""
+        return parse_job(self.job)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes on disk to read."""
+        return sum(shard.bytes for shard in self.shards)
+
+
+@lru_cache(maxsize=8)
+def load_plan(path: str, digest: str) -> Plan:
+    """The plan written at `path`. `digest` makes a new plan under an old name a new one."""
+    return Plan.model_validate_json(Path(path).read_bytes())
+
+
+def make_plan(
+    job: Job, folder: Path, save_as: SaveAs | None = None, upstream: Sequence[str] = (), target: Path | None = None
+) -> Plan:
+    """Look at the job's input and decide everything. Reads the first rows; writes nothing.
+
+    save_as: what the name of the output says. upstream: digests of the jobs whose output this one reads; they stand for what
+    lies beside `folder`, in the folder of the run. target: the single file that the rows go to.
+    Raises InputError (nothing to read, a format that cannot be told), UsageError (steps that do not fit together).
+    """
+    options = job.model_dump(mode="json")
+    beside = f"{folder.parent}/" if upstream else None
+    if not isinstance(job, InputJob):
+        return Plan(job=options, folder=str(folder), digest=_digest(job, [], upstream, beside))
+    sources, notes = _sources(job, folder, target)
+    shards = cut(sources)
+    steps = [step for stage in job.stages() if isinstance(stage, Rows) for step in stage.steps]
+    scores = _check_steps(job, steps)
+    name, bare = _told(job, shards)
+    if job.reading() == "auto":
+        notes.append(f"format: {name}")
+    take = _take(job, name, steps, scores)
+    makes = [step.makes_format() for step in steps if isinstance(step, Expand)]
+    kind = (job.save_as if isinstance(job, RowsJob) else None) or save_as or "jsonl.zst"
+    columnar = kind in ("parquet", "datasets")
+    alone = "record" if name == "record" and not makes else None
+    if (makes[-1] == "chat" if makes else bare) and not columnar and not (isinstance(job, RowsJob) and job.wrap):
+        # A bare array has no room for anything else, so rows with more in them are wrapped.
+        keeps = getattr(job, "keep_scores", False) or getattr(job, "keep_extra", False)
+        alone = None if keeps or set(take.replaced) - {"messages"} else "messages"
+        if alone is None:
+            notes.append('chats are written as {"messages": [...]}: a bare array has no room for other columns')
+    types: dict[str, str] = {}
+    if columnar:
+        types = next((rest_types(chunk.frame) for shard in shards for chunk in read(shard, take) if chunk.frame.height), {})
+    return Plan(
+        job=options,
+        folder=str(folder),
+        digest=_digest(job, sources, upstream, beside),
+        inputs=job.input,
+        shards=tuple(shards),
+        reading=name,
+        text_column=job.text_column,
+        take=take,
+        save_as=kind,
+        alone=alone,
+        json_columns=("messages",) if name == "chat" or "chat" in makes else (),
+        types=types,
+        notes=tuple(notes),
+    )
+
+
+def _sources(job: InputJob, folder: Path, target: Path | None) -> tuple[list[Source], list[str]]:
+    """The files to read, and what a person should know of those that are left out."""
+    if not job.input:
+        raise UsageError(f"{job.job}: nothing to read was named (in a recipe, the first job must name its input)")
+    for address in job.input:
+        if target is not None and not is_remote(address) and target.resolve() == Path(address).resolve():
+            raise UsageError(f"{address}: the output would overwrite the input; name another file")
+    sources, ignored = resolve(job.input)
+    notes = []
+    written = [s for s in sources if _is_output(s, folder, target)]
+    if written:
+        sources = [s for s in sources if s not in written]
+        notes.append(f"left out, written by this very command: {written[0].address}")
+    if ignored:
+        more = f" and {len(ignored) - 3} more" if len(ignored) > 3 else ""
+        notes.append(f"left out, of no known kind: {', '.join(ignored[:3])}{more}")
+    if all(s.size == 0 and s.kind != "hub" for s in sources):
+        raise InputError(f"{', '.join(job.input[:3])}: empty, there is nothing to read")
+    return sources, notes
+
+
+def _check_steps(job: InputJob, steps: Sequence[Step]) -> list[str]:
+    """That the steps fit together; the score columns that are kept."""
+    for step in steps[:-1]:
+        if isinstance(step, Expand) and not step.one_to_one:
+            raise UsageError(f"{job.job}: step '{step.step}' makes several rows of one and must be the last step")
+    if not getattr(job, "keep_scores", False):
+        return []
+    scores = [column for step in steps if isinstance(step, Filter) for _, column in score_columns(step)]
+    twice = next((column for column in scores if scores.count(column) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{job.job}: two steps give the score '{twice}': with keep_scores, use each step once")
+    return scores
+
+
+def _told(job: InputJob, shards: Sequence[Shard]) -> tuple[Reading, bool]:
+    """How the rows are read, and whether they are chats as bare arrays."""
+    name = job.reading()
+    if name == "auto":
+        return _tell_format(job, shards)
+    return name, name == "chat" and isinstance(_first_row(shards), list)
+
+
+def _take(job: InputJob, name: Reading, steps: Sequence[Step], scores: Sequence[str]) -> Take:
+    """The columns that the job wants of its rows."""
+    reading = pick(name, job.text_column)
+    needs = (column for needs in (job.needs(), *(s.needs() for s in steps)) for column in needs)
+    return Take(
+        columns=reading.columns,
+        json_columns=("messages",) if name == "chat" else (),
+        array_as=reading.array_as,
+        whole=name == "record",
+        also=_unique(column for column in needs if column not in reading.columns),
+        replaced=_unique((*(c for step in steps for c in _written(step)), *scores)),
+    )
+
+
+def _unique(names: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _written(step: Step) -> tuple[str, ...]:
+    """Columns that a step writes."""
+    match step:
+        case Map():
+            return step.adds()
+        case Expand():
+            return (*step.makes(), *(() if step.one_to_one else ("parent_id",)))
+        case _:
+            return ()
+
+
+def _first_row(shards: Sequence[Shard]) -> Any:
+    """The first readable row, decoded; None when there is none."""
+    whole = Take(columns=(), whole=True, array_as="record")
+    for shard in shards:
+        if shard.pieces[0].source.kind == "jsonl":
+            for row in _head(shard.pieces[0].source):
+                return row
+        for chunk in read(shard, whole):
+            if chunk.frame.height:
+                return json.loads(chunk.frame["record"][0])
+    return None
+
+
+def _head(source: Source) -> Iterator[Any]:
+    """Readable rows among the first lines of a JSONL file: a look at it need not read a block."""
+    with contextlib.suppress(OSError, EOFError), open_bytes(source.address) as handle:
+        for line in itertools.islice(iter(lambda: handle.readline(8 << 20), b""), 100):
+            with contextlib.suppress(ValueError, RecursionError):
+                row = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+                if isinstance(row, dict | list):
+                    yield row
+
+
+def _tell_format(job: InputJob, shards: Sequence[Shard]) -> tuple[Reading, bool]:
+    row = _first_row(shards)
+    if row is None:
+        raise InputError(f"{job.input[0]}: no row in it can be read (see `curate validate`)")
+    name = detect(row, job.text_column)
+    if name is None:
+        keys = ", ".join(list(row)[:8]) if isinstance(row, dict) else type(row).__name__
+        raise InputError(
+            f"{shards[0].pieces[0].source.address}: cannot tell the format; the first row holds: {keys}. "
+            "Name the text with --text-column, or the format with --format, or run `curate convert` on it first"
+        )
+    return name, isinstance(row, list)
+
+
+def _is_output(source: Source, folder: Path, target: Path | None) -> bool:
+    if is_remote(source.address):
+        return False
+    place = Path(source.address).resolve()
+    return place.is_relative_to(folder.resolve()) or (target is not None and place == target.resolve())
+
+
+def _digest(job: Job, sources: Sequence[Source], upstream: Sequence[str], beside: str | None) -> str:
+    """Changes when the result may: options, input, version of curate. The name and place of the output do not count.
+
+    Upstream digests stand for what lies `beside` the job's folder, wherever that is.
+    """
+    options = _without(job.model_dump(mode="json", exclude={"name", "max_errors"}), beside)
+    seen = [(s.name, s.size, s.stamp) for s in sources if beside is None or not s.address.startswith(beside)]
+    facts = [options, seen, list(upstream), _stamps(options), curate.__version__]
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _without(value: Any, beside: str | None) -> Any:
+    """Options with `job:` in place of the run's folder."""
+    match value:
+        case str() if beside is not None and value.startswith(beside):
+            return f"{REFERENCE}{value.removeprefix(beside)}"
+        case dict():
+            return {key: _without(item, beside) for key, item in value.items()}
+        case list():
+            return [_without(item, beside) for item in value]
+        case _:
+            return value
+
+
+def _stamps(value: Any) -> list[Any]:
+    """Size and time of every local file that an option names: a tokenizer that changed makes another result."""
+    match value:
+        case str():
+            if not value or len(value) > 1024 or is_remote(value) or "\n" in value:
+                return []
+            path = Path(value)
+            if path.is_file():
+                return [[value, path.stat().st_size, path.stat().st_mtime_ns]]
+            if path.is_dir():
+                files = sorted(p for p in path.rglob("*") if p.is_file())[:1000]
+                return [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
+            return []
+        case dict():
+            return [stamp for key in sorted(value) for stamp in _stamps(value[key])]
+        case list() | tuple():
+            return [stamp for item in value for stamp in _stamps(item)]
+        case _:
+            return []

@@ -1,0 +1,180 @@
+"""Tokenizers on disk, and the way from texts to arrays of ids."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curate.errors import CurateError, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Encoder"]
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "tokenizer.model",
+)
+"""What of a tokenizer's folder goes along with the shards."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A tokenizer on the way to arrays.
+
+    vocab_size: the ids are below this.
+    eos_id:     the id that closes a document.
+    """
+
+    path: Path
+    vocab_size: int
+    eos_token: str
+    eos_id: int
+    _ids: Callable[[list[str]], list[list[int]]]
+
+    @classmethod
+    def load(cls, tokenizer: str, eos_token: str | None, *, parallel: bool) -> Encoder:
+        """The tokenizer at a path (folder, tokenizer.json, or .model), on all cores or on one.
+
+        Raises InputError when there is none, or when it has no token to close documents with.
+        """
+        path = Path(tokenizer)
+        if path.is_dir():
+            # The folder of a job holds its results in data/.
+            places = [folder / name for folder in (path, path / "data") for name in ("tokenizer.json", "tokenizer.model")]
+            found = [place for place in places if place.is_file()]
+            if not found:
+                raise InputError(f"{path}: no tokenizer.json or tokenizer.model there; train one with `curate tokenizer train`")
+            path = found[0]
+        if not path.is_file():
+            raise InputError(f"{path}: no such tokenizer; give a folder with a tokenizer.json, that file, or a .model")
+        return (_load_sentencepiece if path.suffix == ".model" else _load_json)(path, eos_token, parallel)
+
+    def encode(self, texts: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """The ids of the texts one after another, each closed by `eos_id`, and how many each has, that one included."""
+        import numpy as np
+
+        # The libraries hand out one list a text, so there is a loop over texts, not over tokens.
+        encoded = self._ids(texts)
+        lengths = np.fromiter((len(ids) + 1 for ids in encoded), np.int64, len(encoded))
+        ends = np.cumsum(lengths)
+        tokens = np.empty(int(ends[-1]) if len(ends) else 0, np.uint32)
+        for ids, end in zip(encoded, ends.tolist(), strict=True):
+            tokens[end - 1 - len(ids) : end - 1] = ids
+        tokens[ends - 1] = self.eos_id
+        if len(tokens) and int(tokens.max()) >= self.vocab_size:
+            last = self.vocab_size - 1
+            raise CurateError(f"{self.path}: gave id {int(tokens.max())}, but its vocabulary ends at {last}; it is broken")
+        return tokens, lengths
+
+    def save(self, folder: Path) -> None:
+        """Copy the tokenizer's files; its configuration names the end-of-text token that was used."""
+        from curate.io.files import atomic
+
+        names = TOKENIZER_FILES if self.path.name in TOKENIZER_FILES else (*TOKENIZER_FILES[1:-1], self.path.name)
+        for name in names:
+            source = self.path.with_name(name)
+            if source.is_file():
+                # A tokenizer.json under another name gets its usual one, or nothing would find it.
+                with atomic(folder / _usual(name)) as file, source.open("rb") as from_:
+                    shutil.copyfileobj(from_, file)
+        config = _config(self.path)
+        if self.path.suffix == ".json" and _eos_token(config) != self.eos_token:
+            config = {"tokenizer_class": "PreTrainedTokenizerFast", **config, "eos_token": self.eos_token}
+            with atomic(folder / "tokenizer_config.json") as file:
+                file.write((json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _usual(name: str) -> str:
+    if name in TOKENIZER_FILES:
+        return name
+    return "tokenizer.model" if name.endswith(".model") else "tokenizer.json"
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """The tokenizer_config.json beside a tokenizer; empty when there is none."""
+    file = path.with_name("tokenizer_config.json")
+    try:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except ValueError as error:
+        raise InputError(f"{file}: not JSON: {error}") from error
+    return config
+
+
+def _eos_token(config: dict[str, Any]) -> str | None:
+    """The end-of-text token of a tokenizer_config.json: a string, or an object that holds one."""
+    token = config.get("eos_token")
+    return token.get("content") if isinstance(token, dict) else token
+
+
+def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    # The library raises a bare Exception for a file that is not a tokenizer.
+    except Exception as error:
+        raise InputError(f"{path}: not a tokenizer: {error}") from error
+    eos = eos_token or _eos_token(_config(path))
+    if eos is None:
+        raise InputError(f"{path}: no tokenizer_config.json beside it names an eos_token; set eos_token")
+    eos_id = tokenizer.token_to_id(eos)
+    if eos_id is None:
+        raise InputError(f"{path}: has no token {eos!r} to close documents with; set eos_token")
+    # Some tokenizers were saved while they cut or padded.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+
+    def ids(texts: list[str]) -> list[list[int]]:
+        with _parallelism(parallel):
+            return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    # Ids may have holes, so the count of tokens is not the limit.
+    return Encoder(path, max(tokenizer.get_vocab().values()) + 1, eos, eos_id, ids)
+
+
+def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
+    import sentencepiece
+
+    try:
+        processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path}: not a sentencepiece model: {error}") from error
+    eos_id = processor.eos_id() if eos_token is None else processor.piece_to_id(eos_token)
+    if eos_id < 0 or processor.is_unknown(eos_id):
+        raise InputError(f"{path}: has no token {eos_token or '</s>'!r} to close documents with; set eos_token")
+    threads = (os.cpu_count() or 1) if parallel else 1
+
+    def ids(texts: list[str]) -> list[list[int]]:
+        encoded: list[list[int]] = processor.encode(texts, out_type=int, num_threads=threads)
+        return encoded
+
+    return Encoder(path, processor.vocab_size(), processor.id_to_piece(eos_id), eos_id, ids)
+
+
+@contextlib.contextmanager
+def _parallelism(on: bool) -> Iterator[None]:
+    """Let the tokenizers library use all cores, or one. The library reads this variable at every call."""
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name)
+    os.environ[name] = "true" if on else "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

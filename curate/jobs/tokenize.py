@@ -1,0 +1,144 @@
+"""Texts to token shards: `curate tokenize`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from curate.declare import Batch, InputJob, Shards, Single, Stage, Work
+from curate.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Tokenize"]
+
+
+class Tokenize(InputJob):
+    """Turns every row's text into token ids, each document closed by the end-of-text token, and writes token shards.
+
+    Rows of all four formats are tokenized as the text they read as, for pretraining. Special tokens' own letters in a text
+    (`<|endoftext|>` on a page about tokenizers) are ordinary text: only the tokenizer's real end of a document is that id.
+    No other special token is added. An empty text makes no document; such rows are counted.
+
+    Writes `tokens.json` (see `schemas/tokens.json`), `SPLIT-NNNNN.bin` and `.idx` for every split and unit of input that
+    has rows, and the tokenizer in `tokenizer/`. Rows with a column `split` keep it; the others are drawn by a hash of their
+    id.
+
+    Memory: a batch of texts and its ids, and 8 bytes a document of the unit of input. Disk: 2 bytes a token (4 from 65537
+    ids on), and 8 a document.
+    """
+
+    job: Literal["tokenize"] = "tokenize"
+    tokenizer: str = Field(
+        description="The tokenizer: a folder with a tokenizer.json, a tokenizer.json, or a sentencepiece .model. In a recipe "
+        "`job:NAME` is the one that an earlier job trained."
+    )
+    eos_token: str | None = Field(
+        None, description="The token that closes a document; default: the one that the tokenizer's configuration names."
+    )
+    validation: float = Field(0.0, ge=0, le=1, description="Share of the rows without a `split` that goes to validation.")
+    seed: int = Field(0, ge=0, lt=1 << 64, description="Another seed draws other rows for validation.")
+
+    def needs(self) -> tuple[str, ...]:
+        """Columns besides the text that the job reads."""
+        return ("split",)
+
+    def stages(self) -> tuple[Stage, ...]:
+        return Shards("encode", self._encode), Single("index", self._index)
+
+    def _encode(self, work: Work) -> dict[str, Any]:
+        """Write the shard files of one unit of input, one pair a split."""
+        import numpy as np
+
+        from curate.io.encoder import Encoder
+        from curate.io.token_shards import ShardWriter, dtype_for, writing_shard
+
+        # Units of input are spread over worker processes, so each encodes on one thread; a single unit may use all cores.
+        encoder = Encoder.load(self.tokenizer, self.eos_token, parallel=work.shards == 1)
+        rows = empty = 0
+        writers: dict[str, ShardWriter] = {}
+        with contextlib.ExitStack() as files:
+            for batch in work.batches():
+                size = batch.text.str.len_bytes().to_numpy().astype(np.int64)
+                full = size > 0
+                splits = self._splits(batch).to_numpy()[full]
+                tokens, lengths = encoder.encode(batch.text.filter(full).to_list())
+                for split in np.unique(splits):
+                    if split not in writers:
+                        name = f"{split}-{work.index:05d}"
+                        shard = writing_shard(work.folder / "data", name, dtype_for(encoder.vocab_size))
+                        writers[split] = files.enter_context(shard)
+                    mine = splits == split
+                    writers[split].add(tokens[np.repeat(mine, lengths)], lengths[mine], int(size[full][mine].sum()))
+                rows += len(batch)
+                empty += len(batch) - int(full.sum())
+                work.progress(len(batch), int(size.sum()))
+        written: list[dict[str, Any]] = [{"split": split, "entry": writer.entry()} for split, writer in sorted(writers.items())]
+        return {
+            "rows_in": rows,
+            "rows_out": sum(shard["entry"]["documents"] for shard in written),
+            "tokens": sum(shard["entry"]["tokens"] for shard in written),
+            "empty": empty,
+            "written": written,
+        }
+
+    def _splits(self, batch: Batch) -> pl.Series:
+        """Each row's split: its own, or drawn."""
+        import polars as pl
+
+        from curate.analysis import split_of
+
+        drawn = split_of(batch.frame["id"], self.validation, self.seed)
+        if "split" not in batch.frame.columns:
+            return drawn
+        own = batch.frame["split"].cast(pl.String)
+        odd = own.is_not_null() & ~own.fill_null("").str.contains(r"^[A-Za-z0-9_]+$")
+        if odd.any():
+            row = batch.frame.filter(odd).row(0, named=True)
+            raise InputError(f"row {row['id']}: split {row['split']!r} cannot name a file; use letters, digits and _")
+        return own.fill_null(drawn)
+
+    def _index(self, work: Work) -> dict[str, Any]:
+        """Write `tokens.json` and the tokenizer beside the shards, and look at the shards once more."""
+        from curate.io.encoder import Encoder
+        from curate.io.token_shards import dtype_for, read, write_header
+
+        encoder = Encoder.load(self.tokenizer, self.eos_token, parallel=False)
+        results = work.results["encode"]
+        written = [shard for result in results for shard in result["written"]]
+        names = sorted({shard["split"] for shard in written})
+        splits = {name: [shard["entry"] for shard in written if shard["split"] == name] for name in names}
+        if not splits:
+            raise InputError("tokenize: no row has any text")
+        every = [shard["entry"] for shard in written]
+        data = work.folder / "data"
+        dtype = dtype_for(encoder.vocab_size)
+        for entry in every:
+            read(data, entry, dtype)
+        encoder.save(data / "tokenizer")
+        if not (data / "tokenizer" / "tokenizer.json").is_file():
+            work.say(
+                "the tokenizer has no tokenizer.json, only a sentencepiece model: `train` cannot load it from these shards"
+            )
+        header = {
+            "format": "curate-tokens-1",
+            "dtype": dtype,
+            "vocab_size": encoder.vocab_size,
+            "eos_id": encoder.eos_id,
+            "tokenizer": "tokenizer",
+            "splits": splits,
+        }
+        write_header(data, header)
+        totals = {kind: sum(entry[kind] for entry in every) for kind in ("documents", "tokens", "bytes")}
+        if empty := sum(result["empty"] for result in results):
+            work.say(f"{empty:,} rows have an empty text: they make no document")
+        return {
+            "rows_in": sum(result["rows_in"] for result in results),
+            "rows_out": totals["documents"],
+            "empty": empty,
+            "tokens": {name: sum(entry["tokens"] for entry in entries) for name, entries in splits.items()},
+            "bytes_per_token": totals["bytes"] / (totals["tokens"] - totals["documents"]),
+        }

@@ -1,0 +1,42 @@
+"""The end of a run: tables in the terminal, the report page, where everything lies."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from curate.engine.chain import RunStats
+from curate.report.page import write_page
+from curate.report.tables import DROPPED, JOBS, dropped_rows, job_rows, print_table
+
+__all__ = ["finish"]
+
+
+def finish(run: RunStats) -> int:
+    """Print the run's tables and write its `report.html`. Returns the exit code 0."""
+    from rich.console import Console
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    print_table(console, JOBS, job_rows(run.jobs))
+    dropped = dropped_rows(run.jobs)
+    if dropped:
+        print_table(console, DROPPED, dropped)
+    for stats in run.jobs:
+        for line in _models(stats):
+            console.print(line, markup=False)
+    page = write_page(run)
+    for stats in run.jobs:
+        if stats.get("target"):
+            console.print(f"Rows: {stats['target']['path']}", markup=False)
+    console.print(f"Run: {run.folder}   Report: {page}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _models(stats: dict[str, Any]) -> list[str]:
+    """Held-out losses of the trained stages."""
+    lines = []
+    for stage in stats.get("results", {}).get("train", {}).get("stages", []):
+        before, after = stage.get("loss_before"), stage.get("loss_after")
+        if before is not None and after is not None:
+            lines.append(f"{stage['name']}: held-out loss {before:.3f} before, {after:.3f} after (nats a token)")
+    return lines

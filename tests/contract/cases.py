@@ -1,0 +1,200 @@
+"""A small case for every job of the catalog: its options, its input, and what of its result must never change."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from curate.jobs.tokenizer import TrainTokenizer
+from tests.contract.texts import PROSE, TEXTS
+from tests.work import rows, run_job
+
+Compared = Callable[[Path], Any]
+"""What must be the same of a result's `data/`, however the work was cut."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """`make` writes the input into a folder and gives the job's options."""
+
+    make: Callable[[Path], dict[str, Any]]
+    compared: Compared
+    exact: bool = True
+    """Whether two runs over one input write the same bytes (a crawl's pages carry their time)."""
+    cut: bool = True
+    """Whether the job reads input that is cut into units."""
+
+
+def written_rows(data: Path) -> list[Any]:
+    """All rows of a folder of JSON lines, in order."""
+    found = []
+    for path in sorted(data.glob("*.jsonl.zst")):
+        content = zstandard.ZstdDecompressor().stream_reader(path.read_bytes(), read_across_frames=True).read()
+        found += [json.loads(line) for line in content.splitlines()]
+    return found
+
+
+def every_file(data: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(data)): path.read_bytes() for path in sorted(data.rglob("*")) if path.is_file()}
+
+
+def tokens(data: Path) -> dict[str, list[int]]:
+    """The documents' tokens of each split, one after another."""
+    import numpy as np
+
+    header = json.loads((data / "tokens.json").read_bytes())
+    names = {split: sorted(data.glob(f"{split}-*.bin")) for split in header["splits"]}
+    return {split: np.concatenate([np.fromfile(p, header["dtype"]) for p in files]).tolist() for split, files in names.items()}
+
+
+def pages(data: Path) -> list[tuple[str, bytes]]:
+    """Address and body of the pages of a folder of WARC files."""
+    from fastwarc.warc import ArchiveIterator
+
+    found = []
+    for path in sorted(data.glob("*.warc.gz")):
+        with gzip.open(path) as handle:
+            for record in ArchiveIterator(handle, parse_http=True):
+                if record.is_http:
+                    found.append((record.headers["WARC-Target-URI"].rpartition("/")[2], record.reader.read()))
+    return found
+
+
+def write_lines(folder: Path, lines: list[Any], broken: int = 2) -> str:
+    """Rows in two files, one plain and one compressed, with some lines that cannot be read; the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    half = len(lines) // 2
+    plain = [json.dumps(line, ensure_ascii=False) for line in lines[:half]] + ['{"text": broken'] * broken
+    (folder / "a.jsonl").write_text("\n".join(plain) + "\n", encoding="utf-8", newline="")
+    packed = "".join(json.dumps(line) + "\n" for line in lines[half:]).encode()
+    (folder / "b.jsonl.gz").write_bytes(gzip.compress(packed, mtime=0))
+    return str(folder)
+
+
+def texts_of(count: int) -> list[dict[str, Any]]:
+    mixed = [*TEXTS, *(f"{PROSE} It was meeting number {i}, in room {i * 7 % 13}." for i in range(count))]
+    return [{"text": text, "n": i} if i % 2 else {"id": f"own-{i}", "text": text} for i, text in enumerate(mixed)]
+
+
+def clean(folder: Path) -> dict[str, Any]:
+    steps = [
+        "unicode",
+        "whitespace",
+        {"step": "length", "min_words": 3},
+        "gopher_quality",
+        {"step": "split", "validation": 0.3},
+    ]
+    return {"input": [write_lines(folder / "in", texts_of(60))], "steps": steps, "keep_scores": True, "max_errors": 2}
+
+
+def dedupe(folder: Path) -> dict[str, Any]:
+    return {"input": [write_lines(folder / "in", texts_of(40) + texts_of(20))], "max_errors": 2}
+
+
+def extract(folder: Path) -> dict[str, Any]:
+    from tests.io.test_documents import response
+
+    page = (
+        "<html><head><title>Page {}</title></head><body><nav><a href='/'>Home</a></nav>"
+        "<main><h1>{}</h1><p>{}</p></main></body></html>"
+    )
+    bodies = [page.format(i, i, PROSE * (i % 4)).encode() for i in range(30)] + [b"", b"\xff\xfe\x00"]
+    source = folder / "in"
+    source.mkdir(parents=True)
+    for name, part in (("a", bodies[:20]), ("b", bodies[20:])):
+        packed = b"".join(gzip.compress(response(f"http://{name}/{i}", body), mtime=0) for i, body in enumerate(part))
+        (source / f"{name}.warc.gz").write_bytes(packed)
+    (source / "c.html").write_bytes(page.format("c", "c", PROSE).encode("latin-1"))
+    return {"input": [str(source)]}
+
+
+def convert(folder: Path) -> dict[str, Any]:
+    lines: list[Any] = [{"instruction": f"Say {i}", "input": "", "output": f"{i}!"} for i in range(150)]
+    lines += [{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": f"Hello {i}"}]} for i in range(40)]
+    return {"input": [write_lines(folder / "in", [*lines, {"instruction": "no answer"}])], "to": "chat", "max_errors": 2}
+
+
+def validate(folder: Path) -> dict[str, Any]:
+    lines: list[Any] = [{"id": str(i), "instruction": f"Say {i}", "output": f"{i}!" if i % 5 else ""} for i in range(200)]
+    return {"input": [write_lines(folder / "in", [*lines, {"text": "x"}])], "format": "instruction", "max_errors": 2}
+
+
+def tokenizer(folder: Path) -> dict[str, Any]:
+    return {"input": [write_lines(folder / "in", texts_of(60), broken=0)], "vocab_size": 512}
+
+
+def trained_tokenizer(folder: Path) -> str:
+    run_job(TrainTokenizer(input=("memory",), vocab_size=512), folder / "tokenizer", [[rows([PROSE, *TEXTS])]])
+    return str(folder / "tokenizer" / "data")
+
+
+def tokenize(folder: Path) -> dict[str, Any]:
+    source = write_lines(folder / "in", texts_of(60), broken=0)
+    return {"input": [source], "tokenizer": trained_tokenizer(folder), "validation": 0.2}
+
+
+def train(folder: Path) -> dict[str, Any]:
+    from curate.catalog import parse_job
+    from curate.engine.chain import run_command
+    from curate.report.watch import Silent
+
+    run_command(parse_job({"job": "tokenize", **tokenize(folder)}), str(folder / "tokens"), workers=1, watcher=Silent())
+    model = {"layers": 1, "width": 32, "heads": 2, "context": 32}
+    stage = {"stage": "pretrain", "model": model, "data": str(folder / "tokens" / "data"), "sequence": 32, "steps": 3}
+    return {
+        "chain": {"stages": [{**stage, "batch": {"sequences": 2}, "eval": {"sequences": 4}}], "device": "cpu", "threads": 1}
+    }
+
+
+def weights(data: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(data.rglob("*.safetensors"))]
+
+
+def scrape(folder: Path) -> dict[str, Any]:
+    site = folder / "site"
+    site.mkdir(parents=True)
+    for i in range(5):
+        (site / f"{i}.html").write_text(f"<html><body><a href='{i + 1}.html'>next</a> page {i}</body></html>")
+    return {"delay": 0, "site": str(site)}
+
+
+@contextmanager
+def served(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The options, with the folder `site` behind a real server on loopback."""
+    if "site" not in options:
+        yield options
+        return
+    handler = partial(Quiet, directory=options["site"])
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        seed = f"http://127.0.0.1:{server.server_port}/0.html"
+        yield {**{k: v for k, v in options.items() if k != "site"}, "input": [seed]}
+        server.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+CASES: dict[str, Case] = {
+    "scrape": Case(scrape, pages, exact=False, cut=False),
+    "extract": Case(extract, written_rows),
+    "clean": Case(clean, written_rows),
+    "dedupe": Case(dedupe, written_rows),
+    "tokenizer train": Case(tokenizer, every_file),
+    "tokenize": Case(tokenize, tokens),
+    "convert": Case(convert, written_rows),
+    "validate": Case(validate, written_rows),
+    "train": Case(train, weights, exact=False, cut=False),
+}

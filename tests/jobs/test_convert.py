@@ -1,0 +1,100 @@
+"""Conversion through the engine: from files to files."""
+
+import json
+
+import datasets
+import pytest
+
+from curate.engine.chain import run_command
+from curate.errors import UsageError
+from curate.jobs.convert import Convert
+from curate.report.watch import watch
+
+ALPACA = [
+    {"instruction": "Add.", "input": "1 2", "output": "3", "lang": "en"},
+    {"instruction": "Say é.", "input": "", "output": "é\n", "lang": "fr"},
+    {"instruction": "Nothing.", "input": "", "output": ""},
+]
+
+
+def written(path, rows):
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def convert(tmp_path, input, **options):
+    """The lines that a run writes, and its stats."""
+    output = tmp_path / f"{len(list(tmp_path.iterdir()))}.jsonl"
+    with watch(True) as watcher:
+        run = run_command(Convert(input=(input,), **options), str(output), workers=1, watcher=watcher)
+    lines = output.read_bytes().split(b"\n")[:-1]
+    return [json.loads(line) for line in lines], run.jobs[-1]
+
+
+def test_dialect_to_chat(tmp_path):
+    rows, stats = convert(tmp_path, written(tmp_path / "in.jsonl", ALPACA), to="chat")
+    assert rows == [
+        [{"role": "user", "content": "Add.\n\n1 2"}, {"role": "assistant", "content": "3"}],
+        [{"role": "user", "content": "Say é."}, {"role": "assistant", "content": "é\n"}],
+    ]
+    assert stats["rows_in"] == 3
+    assert stats["dropped"] == {"convertible.empty_output": 1}
+
+
+def test_there_and_back(tmp_path):
+    own = [{"id": str(i), "instruction": f"a{i}\u2028", "output": f'b"{i}\\'} for i in range(5)]
+    input = written(tmp_path / "in.jsonl", own)
+    convert(tmp_path, input, to="chat", wrap=True)
+    assert convert(tmp_path, str(tmp_path / "1.jsonl"), to="instruction")[0] == own
+
+
+def test_extra_members_are_kept_when_asked(tmp_path):
+    input = written(tmp_path / "in.jsonl", ALPACA)
+    assert [row.get("lang") for row in convert(tmp_path, input, to="instruction")[0]] == [None, None]
+    assert [row.get("lang") for row in convert(tmp_path, input, to="instruction", keep_extra=True)[0]] == ["en", "fr"]
+    chats, _ = convert(tmp_path, input, to="chat", keep_extra=True)
+    assert [(row["lang"], len(row["messages"])) for row in chats] == [("en", 2), ("fr", 2)]
+
+
+def test_wrapped_chats_load_for_training(tmp_path):
+    input = written(tmp_path / "in.jsonl", ALPACA)
+    convert(tmp_path, input, to="chat", wrap=True)
+    data = datasets.load_dataset("json", data_files=str(tmp_path / "1.jsonl"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert data["messages"][1] == [{"role": "user", "content": "Say é."}, {"role": "assistant", "content": "é\n"}]
+
+
+def test_signatures(tmp_path):
+    page = {"id": "p", "url": "u", "text": "mean(data)\nReturn the arithmetic mean.\n\nmode(data)\nThe most common value.\n"}
+    input = written(tmp_path / "in.jsonl", [page, {"id": "q", "text": "No functions here."}])
+    rows, stats = convert(tmp_path, input, to="instruction", dialect="signatures", keep_extra=True)
+    assert rows == [
+        {
+            "id": "p#1",
+            "parent_id": "p",
+            "instruction": "What does `mean(data)` do?",
+            "output": "Return the arithmetic mean.",
+            "url": "u",
+        },
+        {
+            "id": "p#2",
+            "parent_id": "p",
+            "instruction": "What does `mode(data)` do?",
+            "output": "The most common value.",
+            "url": "u",
+        },
+    ]
+    assert stats["dropped"] == {"signatures.no_documented_signature": 1}
+
+
+def test_format_names_our_own_dialects():
+    assert Convert(to="chat", format="instruction").source() == "alpaca"
+    assert Convert(to="instruction", format="chat").source() == "messages"
+    assert Convert(to="text", format="chat", dialect="sharegpt").source() == "sharegpt"
+    assert Convert(to="text").source() == "auto"
+
+
+def test_impossible_conversions_are_refused():
+    with pytest.raises(UsageError, match=r"alpaca cannot become preference .* becomes chat, instruction, text"):
+        Convert(to="preference", dialect="alpaca").stages()
+    with pytest.raises(UsageError, match=r"text cannot become chat"):
+        Convert(to="chat", format="text").stages()

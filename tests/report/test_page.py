@@ -1,0 +1,136 @@
+"""The report page of small real runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.engine.chain import RunStats, run_command, run_recipe
+from curate.jobs.clean import Clean
+from curate.recipe import check
+from curate.report.page import write_page
+from curate.report.watch import Silent
+from curate.steps.clean import Replace
+
+EVIL = "<script>alert(1)</script>"
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "br", "link", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "in.jsonl"
+    lines = [json.dumps({"id": f"r{i}", "text": f"text {i}  "}) for i in range(8)]
+    lines.append(json.dumps({"id": "short", "text": "<b>"}))
+    lines += [json.dumps({"id": EVIL, "text": None}), "{broken " + EVIL]
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+def _recipe(rows: Path, out: Path) -> Any:
+    jobs = [
+        {
+            "job": "clean",
+            "input": [str(rows)],
+            "max_errors": 1,
+            "steps": [{"step": "replace", "pattern": " +$"}, {"step": "length", "min_chars": 4}],
+        },
+        {"job": "dedupe", "methods": ["exact"]},
+    ]
+    return check({"name": f"run {EVIL}", "about": "About it.", "out": str(out), "jobs": jobs}, "recipe")
+
+
+def test_page_shows_every_count_and_escapes_the_data(rows: Path, tmp_path: Path) -> None:
+    run = run_recipe(_recipe(rows, tmp_path / "run"), workers=1, watcher=Silent())
+    path = write_page(run)
+    assert path == tmp_path / "run" / "report.html"
+    html = path.read_text()
+    page = Page(html)
+    assert page.open == []
+    assert "script" not in {tag for tag, _ in page.tags}
+    for tag, attributes in page.tags:
+        assert not {"src", "onclick"} & attributes.keys(), tag
+        assert tag != "link"
+        assert (attributes.get("href") or "#").startswith("#")
+    assert not re.search(r"url\(|@import|https?://", html)
+    for expected in (
+        "About it.",
+        EVIL,
+        "no_text",
+        "9.1 %",
+        "in.jsonl:11",
+        "too_few_chars",
+        "short: chars = 3",
+        "<b>",
+        "replace",
+        "dedupe",
+        "curate 0.1.0",
+    ):
+        assert expected in page.text, expected
+    cells = [cell.strip() for cell in re.findall(r'<td class="n">([^<]*)</td>', html.split("</table>")[0])]
+    assert cells[:5] == ["11", "8", "2", "1", cells[4]]
+
+
+def test_page_of_a_command_finds_its_dropped_rows(rows: Path, tmp_path: Path) -> None:
+    job = Clean(input=(str(rows),), max_errors=1, steps=(Replace(pattern="x"),))
+    page = Page(write_page(run_command(job, str(tmp_path / "out.jsonl"), workers=1, watcher=Silent())).read_text())
+    assert "(no text)" in page.text
+    assert str(tmp_path / "out.jsonl") in page.text
+
+
+def test_training_is_shown_stage_by_stage(tmp_path: Path) -> None:
+    summary = {
+        "device": "cpu",
+        "stages": [
+            {
+                "name": "base",
+                "stage": "pretrain",
+                "loss_before": 9.01234,
+                "loss_after": 4.5,
+                "bits_per_byte_before": 3.1,
+                "bits_per_byte_after": 1.61803,
+                "tokens": 1000,
+                "tokens_per_second": 512.5,
+                "seconds": 2.0,
+            },
+            {"name": "chat", "stage": "supervised", "loss_before": 4.4, "loss_after": 4.1, "tokens": 10, "seconds": 1.0},
+        ],
+        "samples": [{"prompt": "Why?", "answers": {"base": f"Because {EVIL}", "chat": "So."}}],
+    }
+    stats = {"job": "train", "name": "train", "digest": "d", "seconds": 3.0, "results": {"train": summary}}
+    recipe = {"name": "t", "jobs": [{"job": "clean", "input": ["x"]}]}
+    page = Page(write_page(RunStats(tmp_path, recipe, [stats])).read_text())
+    for expected in ("9.0123", "4.5000", "1.618", "512.5", "Why?", f"Because {EVIL}", "So.", "chat"):
+        assert expected in page.text, expected
+
+
+def test_same_run_gives_the_same_page(rows: Path, tmp_path: Path) -> None:
+    run = run_recipe(_recipe(rows, tmp_path / "run"), workers=1, watcher=Silent())
+    first = write_page(run).read_bytes()
+    again = run_recipe(_recipe(rows, tmp_path / "run"), workers=1, watcher=Silent())
+    assert write_page(again).read_bytes() == first

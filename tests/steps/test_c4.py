@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.steps.c4 import C4Lines, C4Quality
+from tests.kernels.texts import texts
+from tests.steps.judge import off, reasons, scores
+
+
+def lines(text: str, **options: Any) -> str:
+    result: str = C4Lines(**options).bind()(pl.Series([text]))[0]
+    return result
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "left"),
+    [
+        ("This line is whole.\nThis one is not", {}, "This line is whole."),
+        ("This line is whole.\nThis one trails off...", {}, "This line is whole."),
+        ("This line ends here,", {"end_marks": ()}, "This line ends here,"),
+        ('He said "never again."', {}, 'He said "never again."'),
+        ("Two words.\nNow three words.", {}, "Now three words."),
+        ("Now three words.\nThese here are five words.", {"min_words": 5}, "These here are five words."),
+        ("Please enable JavaScript to go on.", {}, ""),
+        ("Please enable JavaScript to go on.", {"phrases": ()}, "Please enable JavaScript to go on."),
+        ("We have Terms of Use here.", {}, ""),
+        ("It fell in 1453.[1] Then came peace.[citation needed]", {}, "It fell in 1453. Then came peace."),
+        ("It fell in 1453. [12]", {}, "It fell in 1453."),
+        ("It fell in 1453.[1]", {"citations": False}, ""),
+        ("See here now [[1]].", {}, ""),
+        (f"A word of {'x' * 1000} fits.", {}, f"A word of {'x' * 1000} fits."),
+        (f"A word of {'x' * 1001} does not.", {}, ""),
+        (f"A word of {'é' * 1000} is as long.", {}, f"A word of {'é' * 1000} is as long."),
+        (f"A word of {'x' * 1001} does not.", {"max_word_length": None}, f"A word of {'x' * 1001} does not."),
+        ("  Blanks around it go. \n\n\nAnd blank lines too.\r\n", {}, "Blanks around it go.\nAnd blank lines too."),
+        ("", {}, ""),
+    ],
+)  # fmt: skip
+def test_which_lines_stay(text: str, options: dict[str, Any], left: str) -> None:
+    assert lines(text, **options) == left
+
+
+def test_rows_keep_their_places() -> None:
+    page = "This line is whole."
+    got = C4Lines().bind()(pl.Series(["", page, "menu", f"{page}\nx\n{page}"]))
+    assert got.to_list() == ["", page, "", f"{page}\n{page}"]
+    assert C4Lines().bind()(pl.Series([], dtype=pl.String)).to_list() == []
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.one_of(
+        texts, st.lists(st.sampled_from(["[", "]", "1", "[edit", "citation needed", "a b c", ".", "\n", " "])).map("".join)
+    )
+)
+def test_twice_is_once(text: str) -> None:
+    for options in ({}, {"end_marks": (), "min_words": 0}):
+        once = lines(text, **options)
+        assert lines(once, **options) == once
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept", "dropped", "reason"),
+    [
+        ({"max_lorem_ipsum": 0}, "Lorem dolor.", "It reads LOREM ipsum.", "lorem_ipsum"),
+        ({"max_curly_brackets": 1}, "a { b", "a {{ b", "curly_brackets"),
+        ({"min_sentences": 2}, "One. Two.", "Version 1.2 is out.", "too_few_sentences"),
+    ],
+)
+def test_each_rule_on_both_sides_of_its_limit(limits: dict[str, Any], kept: str, dropped: str, reason: str) -> None:
+    assert reasons(off(C4Quality, **limits), [kept, dropped]) == [None, reason]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("", 0),
+        (" \n\n", 0),
+        ("no mark", 1),
+        ("One. Two! Three?", 3),
+        ("Wait... What?!", 2),
+        ('He said "No." Then he left.', 2),
+        ("A heading\n\nA sentence.\n", 2),
+        ("Trailing blanks.  \nand more \t", 2),
+        ("一つ目。二つ目！三つ目？", 3),
+        ("「はい。」と言った。", 2),
+        ("pi is 3.14 or so", 1),
+    ],
+)
+def test_sentences(text: str, sentences: int) -> None:
+    assert scores(C4Quality(), [text])[0]["sentences"] == sentences

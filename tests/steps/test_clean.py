@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import unicodedata
+from typing import Literal
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from curate.declare import Rewrite, Step
+from curate.steps import STEPS, AnyStep
+from curate.steps.clean import Replace, Unicode, Whitespace
+from tests.kernels.texts import texts
+
+UNICODE = {form: Unicode(normalization=form).bind() for form in ("nfc", "nfkc", "none")}
+
+
+def apply(step: Rewrite, *rows: str) -> list[str]:
+    before = pl.Series(rows, dtype=pl.String)
+    after: list[str] = step.bind()(before).to_list()
+    assert before.to_list() == list(rows), "the step changed its input"
+    return after
+
+
+@pytest.mark.parametrize(
+    ("broken", "whole"),
+    [
+        ("schÃ¶n", "schön"),
+        ("itâ€™s", "it’s"),
+        ("fish &amp; chips", "fish & chips"),
+        ("&amp;lt;", "<"),
+        ("<b>fish &amp; chips</b>", "<b>fish &amp; chips</b>"),
+        ("fish &amp; chips\n<br>", "fish &amp; chips\n<br>"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("e\u0301te\u0301", "été"),
+        ("A\u0303©", "é"),
+        ("“quoted” ﬁne ＡＢ 10⁵\r\n", "“quoted” ﬁne ＡＢ 10⁵\r\n"),
+        ("schön ist schön", "schön ist schön"),
+        ("one line\nschÃ¶n\n\nlast\n", "one line\nschön\n\nlast\n"),
+        ("", ""),
+    ],
+)
+def test_unicode_repairs(broken: str, whole: str) -> None:
+    assert apply(Unicode(), "", broken, "x") == ["", whole, "x"]
+
+
+def test_normal_forms() -> None:
+    text = "ﬁne ＡＢ 10⁵ e\u0301"
+    assert apply(Unicode(normalization="nfkc"), text) == ["fine AB 105 é"]
+    assert apply(Unicode(normalization="none"), text) == [text]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(texts, max_size=4), st.sampled_from(["nfc", "nfkc"]))
+def test_the_form_is_reached(rows: list[str], form: Literal["nfc", "nfkc"]) -> None:
+    for text in UNICODE[form](pl.Series(rows, dtype=pl.String)):
+        assert unicodedata.is_normalized("NFC" if form == "nfc" else "NFKC", text)
+
+
+def test_every_character_alone_or_after_another_reaches_the_form() -> None:
+    """Of those that Python's Unicode knows; polars' tables may be newer."""
+    chars = [chr(code) for code in range(0x80, 0x30000) if unicodedata.category(chr(code)) not in ("Cs", "Cn", "Cc")]
+    rows = [char + "a" + char for char in chars]
+    assert UNICODE["nfc"](pl.Series(rows)).to_list() == [unicodedata.normalize("NFC", row) for row in rows]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(texts, max_size=4), st.sampled_from(["nfc", "nfkc", "none"]))
+def test_unicode_twice_is_once(rows: list[str], form: str) -> None:
+    once = UNICODE[form](pl.Series(rows, dtype=pl.String))
+    assert UNICODE[form](once).to_list() == once.to_list()
+
+
+def test_whitespace() -> None:
+    assert apply(Whitespace(), "a \r\n\r\n\r\n\r\nb\u200b\x00c\t\n", "", "\n\n", "  x\ty") == ["a\n\nbc", "", "", "  x\ty"]
+    assert apply(Whitespace()) == []
+
+
+def test_replace() -> None:
+    assert apply(Replace(pattern=r"(?m)^> (.*)$", value="$1"), "> quoted\nplain") == ["quoted\nplain"]
+    with pytest.raises(ValidationError, match="match everywhere"):
+        Replace(pattern="")
+
+
+def test_a_bare_name_is_a_step_with_its_defaults() -> None:
+    adapter: TypeAdapter[Step] = TypeAdapter(AnyStep)
+    for step in STEPS:
+        name = step.model_fields["step"].default
+        if step is Replace:
+            assert adapter.validate_python({"step": name, "pattern": "x"}) == Replace(pattern="x")
+        else:
+            assert adapter.validate_python(name) == step.model_validate({})
+    with pytest.raises(ValidationError, match="gopher_quality"):
+        adapter.validate_python("gopher")

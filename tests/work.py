@@ -1,0 +1,62 @@
+"""A `Work` over frames in memory: what a stage's own work needs of the engine, for tests of one job at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate.declare import Batch, Job, Shards, Single
+
+
+@dataclass
+class MemoryWork:
+    """Shards are lists of frames with `id` and `text`."""
+
+    folder: Path
+    input: list[list[pl.DataFrame]]
+    index: int = 0
+    results: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    single: bool = False
+    said: list[str] = field(default_factory=list)
+    rows: int = 0
+
+    @property
+    def shards(self) -> int:
+        return len(self.input)
+
+    def batches(self) -> Iterator[Batch]:
+        for shard in range(self.shards) if self.single else [self.index]:
+            row = 0
+            for frame in self.input[shard]:
+                yield Batch(frame, frame["text"], pl.int_range(row, row + frame.height, eager=True), shard)
+                row += frame.height
+
+    def progress(self, rows: int, bytes: int) -> None:
+        self.rows += rows
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def run_job(job: Job, folder: Path, input: list[list[pl.DataFrame]], order: list[int] | None = None) -> MemoryWork:
+    """Run a job made of `Shards` and `Single` stages; shards are worked on in `order`. Returns the last stage's work."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    last = MemoryWork(folder, input)
+    for stage in job.stages():
+        if isinstance(stage, Shards):
+            done = {i: stage.work(MemoryWork(folder, input, i, results)) for i in order or range(len(input))}
+            results[stage.name] = [done[i] for i in range(len(input))]
+        else:
+            assert isinstance(stage, Single)
+            last = MemoryWork(folder, input, 0, results, single=True)
+            results[stage.name] = [stage.work(last)]
+    return last
+
+
+def rows(texts: list[str], start: int = 0, **columns: list[Any]) -> pl.DataFrame:
+    """A frame of texts with ids `d<n>`, n from `start` on."""
+    return pl.DataFrame({"id": [f"d{start + i}" for i in range(len(texts))], "text": texts, **columns})

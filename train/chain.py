@@ -1,0 +1,153 @@
+"""A chain of stages: each starts from the model of the one before; finished ones are not run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from train import model as models
+from train.config import PretrainStage, Stage, SupervisedStage, TrainRecipe
+from train.device import open_device
+from train.errors import TrainError
+from train.evaluate import answer
+from train.render import Renderer
+from train.report import Reporter, markdown, write_atomic, write_json
+from train.stage import Context, Interrupts
+
+__all__ = ["checked", "run_chain"]
+
+
+def run_chain(recipe: TrainRecipe, report: Reporter, interrupts: Interrupts, *, check: bool = False) -> dict[str, Any]:
+    """Run the stages of `recipe` that are not done yet. Returns what it writes to out/summary.json.
+
+    A stage is done when its folder holds done.json with the digest of its options, seed and inputs; the digest of its
+    input model counts among these, so that a change in one stage runs all later ones again.
+    Raises TrainError (and its kinds) with what is finished kept.
+    """
+    out = Path(recipe.out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainError(f"{out}: cannot be written ({error.strerror}); choose another out") from error
+    device = open_device(recipe.device, recipe.threads)
+    summaries: list[dict[str, Any]] = []
+    answers: list[list[dict[str, Any]]] = []
+    previous: Path | None = None
+    previous_digest = ""
+    # All inputs first: a mistake in the last stage should not wait for the first to be trained.
+    inputs = [_module(stage).inputs(stage) for stage in recipe.stages]
+    for stage, data in zip(recipe.stages, inputs, strict=True):
+        name = stage.name or stage.stage
+        module = _module(stage)
+        # What a file is called does not matter, what is in it does; nor does how often checkpoints are saved.
+        options = stage.model_dump(mode="json", exclude={"save", "name", "data"})
+        if stage.model == "previous":
+            options["model"] = previous_digest
+        elif isinstance(stage.model, str):
+            options["model"] = models.model_fingerprint(stage.model)
+        digest = _digest([options, recipe.seed, device.type, data])
+        folder = out / name
+        context = Context(recipe, name, folder, previous, digest, device, report, interrupts, check)
+        summary, said = _run_stage(stage, module, context)
+        summaries.append(summary)
+        answers.append(said)
+        previous, previous_digest = folder / "model", digest
+    samples = [
+        {
+            "prompt": prompt,
+            "answers": {s["name"]: said[i]["answer"] for s, said in zip(summaries, answers, strict=True)},
+        }
+        for i, prompt in enumerate(recipe.prompts)
+    ]
+    result = {"device": device.type, "stages": summaries, "samples": samples}
+    write_json(out / "summary.json", result)
+    write_atomic(out / "report.md", markdown(summaries, samples))
+    report.emit("done", out=str(out), report=str(out / "report.md"))
+    return result
+
+
+def _module(stage: Stage) -> ModuleType:
+    """The file that runs a kind of stage: `inputs(stage)` and `run(stage, context)`."""
+    match stage:
+        case PretrainStage():
+            from train import pretrain
+
+            return pretrain
+        case SupervisedStage():
+            from train import supervised
+
+            return supervised
+
+
+def _run_stage(stage: Stage, module: ModuleType, context: Context) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The summary and the answers of a stage, run now or earlier."""
+    folder = context.folder
+    done = _read(folder / "done.json")
+    asked = _digest([context.recipe.prompts, context.recipe.max_new_tokens, context.recipe.temperature, context.recipe.seed])
+    if done.get("digest") == context.digest:
+        summary = _read(folder / "summary.json")
+        context.note("done already, with the same options and inputs")
+    else:
+        if done:
+            context.note("its options or inputs changed since it was done; it runs again")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "done.json").unlink(missing_ok=True)
+        outcome = module.run(stage, context)
+        summary = {"stage": stage.stage, "name": context.name, "format": outcome.format, **outcome.summary}
+        write_json(folder / "summary.json", summary)
+        write_json(folder / "done.json", {"digest": context.digest})
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    if done.get("digest") != context.digest or done.get("samples") != asked:
+        said = _answers(context, summary["format"])
+        write_atomic(folder / "samples.jsonl", "".join(json.dumps(s, ensure_ascii=False) + "\n" for s in said))
+        write_json(folder / "done.json", {"digest": context.digest, "samples": asked})
+        context.report.emit("stage_done", **summary)
+    else:
+        said = [json.loads(line) for line in (folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
+    return summary, said
+
+
+def _answers(context: Context, row_format: str) -> list[dict[str, Any]]:
+    """The recipe's prompts answered by the model as it was saved."""
+    recipe = context.recipe
+    if not recipe.prompts:
+        return []
+    folder = context.folder / "model"
+    model = models.load(folder).to(context.device.type).eval()
+    renderer = Renderer(models.load_tokenizer(folder), row_format, max_length=1, too_long="cut")
+    return [
+        answer(
+            model,
+            renderer,
+            prompt,
+            max_new_tokens=recipe.max_new_tokens,
+            temperature=recipe.temperature,
+            seed=recipe.seed,
+        )
+        for prompt in recipe.prompts
+    ]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
+
+
+def _digest(content: list[Any]) -> str:
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def checked(recipe: TrainRecipe, folder: Path) -> TrainRecipe:
+    """`recipe` with two steps a stage and one evaluation, written to `folder`: what `--check` runs."""
+    limits: dict[str, Any] = {"steps": 2, "tokens": None, "minutes": None}
+    stages = [
+        stage.model_copy(update={key: value for key, value in limits.items() if key in type(stage).model_fields})
+        for stage in recipe.stages
+    ]
+    return recipe.model_copy(update={"out": str(folder), "stages": stages})

@@ -1,0 +1,85 @@
+"""What every kind of stage is given, and how it is stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from train.config import TrainRecipe
+from train.device import Device
+from train.report import Reporter
+
+__all__ = ["Context", "Interrupts", "Outcome"]
+
+
+class Interrupts:
+    """Ctrl-C and SIGTERM. Inside `held()` the first one only sets `asked`, so that a step is finished and saved."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._held = False
+
+    def install(self) -> None:
+        """Take over the signals of this process."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._held and not self.asked:
+            self.asked = True
+            return
+        raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """A loop that looks at `asked` after each step."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage runs with."""
+
+    recipe: TrainRecipe
+    name: str
+    folder: Path
+    """Where the stage writes: model/, checkpoint/, metrics.jsonl."""
+    previous: Path | None
+    """The model folder of the stage before."""
+    digest: str
+    """Of the stage's options and inputs: a checkpoint with another one is not gone on from."""
+    device: Device
+    report: Reporter
+    interrupts: Interrupts
+    check: bool
+    """Read all data and show examples, as `--check` does."""
+
+    def source(self, model: str) -> Path:
+        """The folder that `model` (previous, or a folder) means."""
+        return self.previous if model == "previous" and self.previous else Path(model)
+
+    def warn(self, message: str) -> None:
+        """Say what a person should look at."""
+        self.report.emit("warning", name=self.name, message=message)
+
+    def note(self, message: str) -> None:
+        """Say what was decided."""
+        self.report.emit("note", name=self.name, message=message)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage hands back, with its model in `Context.folder / "model"`."""
+
+    summary: dict[str, Any]
+    format: str
+    """How prompts are put to the model: text, instruction or chat."""
