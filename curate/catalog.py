@@ -12,6 +12,7 @@ from curate.jobs.clean import Clean
 from curate.jobs.convert import Convert
 from curate.jobs.dedupe import Dedupe
 from curate.jobs.extract import Extract
+from curate.jobs.mix import Mix
 from curate.jobs.scrape import Scrape
 from curate.jobs.tokenize import Tokenize
 from curate.jobs.tokenizer import TrainTokenizer
@@ -21,10 +22,10 @@ from curate.steps import STEPS, AnyStep
 
 __all__ = ["JOBS", "STEPS", "AnyJob", "AnyStep", "parse_job"]
 
-JOBS: tuple[type[Job], ...] = (Scrape, Extract, Clean, Dedupe, TrainTokenizer, Tokenize, Convert, Validate, Train)
+JOBS: tuple[type[Job], ...] = (Scrape, Extract, Clean, Dedupe, Mix, TrainTokenizer, Tokenize, Convert, Validate, Train)
 
 AnyJob = Annotated[
-    Scrape | Extract | Clean | Dedupe | TrainTokenizer | Tokenize | Convert | Validate | Train,
+    Scrape | Extract | Clean | Dedupe | Mix | TrainTokenizer | Tokenize | Convert | Validate | Train,
     Field(discriminator="job"),
 ]
 """Any job of the catalog, told by its `job`."""

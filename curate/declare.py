@@ -174,8 +174,8 @@ class Expand(Step):
         """Columns of the new rows, besides `parent`."""
         raise TypeError(f"{type(self).__name__} declares no makes()")
 
-    def makes_format(self) -> FormatName:
-        """Which of the formats the new rows are in."""
+    def makes_format(self) -> FormatName | None:
+        """Which of the formats the new rows are in; None: that of their parents."""
         raise TypeError(f"{type(self).__name__} declares no makes_format()")
 
     def drops(self) -> tuple[str, ...] | None:
@@ -230,7 +230,8 @@ class Rows:
     steps: tuple[Step, ...]
     name: str = "rows"
     left: Callable[[Path], tuple[Step, ...]] = _nothing_left
-    """Steps made of what earlier stages left in the job's folder; they come before `steps`."""
+    """Steps that read what earlier stages left in the job's folder; they come before `steps`. Asked for before these stages
+    have run too, for the columns that the steps read and write."""
 
 
 @dataclass(frozen=True)

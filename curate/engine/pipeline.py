@@ -108,7 +108,8 @@ class Pipeline:
                 batch.frame = frame
                 return batch, reading
             case Expand():
-                reading = pick(step.makes_format())
+                makes = step.makes_format()
+                reading = pick(makes) if makes else reading
                 frame, row, barren = _expand(step, result, batch)
                 if barren.any():
                     outcome.dropped.append(

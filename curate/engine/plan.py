@@ -77,13 +77,14 @@ def make_plan(
         return Plan(job=options, folder=str(folder), digest=_digest(job, [], upstream, beside))
     sources, notes = _sources(job, folder, target)
     shards = cut(sources)
-    steps = [step for stage in job.stages() if isinstance(stage, Rows) for step in stage.steps]
+    rows = [stage for stage in job.stages() if isinstance(stage, Rows)]
+    steps = [step for stage in rows for step in (*stage.left(folder), *stage.steps)]
     scores = _check_steps(job, steps)
     name, bare = _told(job, shards)
     if job.reading() == "auto":
         notes.append(f"format: {name}")
     take = _take(job, name, steps, scores)
-    makes = [step.makes_format() for step in steps if isinstance(step, Expand)]
+    makes = [made for step in steps if isinstance(step, Expand) and (made := step.makes_format())]
     kind = (job.save_as if isinstance(job, RowsJob) else None) or save_as or "jsonl.zst"
     columnar = kind in ("parquet", "datasets")
     alone = "record" if name == "record" and not makes else None

@@ -101,6 +101,12 @@ def dedupe(folder: Path) -> dict[str, Any]:
     return {"input": [write_lines(folder / "in", texts_of(40) + texts_of(20))], "max_errors": 2}
 
 
+def mix(folder: Path) -> dict[str, Any]:
+    lines = [{**line, "source": "ab"[i % 3 > 0], "cluster": i % 5 or None} for i, line in enumerate(texts_of(60))]
+    options = {"weights": {"a": 2, "b": 1}, "unit": "words", "max_repeats": 2.5, "validation": 0.3, "max_errors": 2}
+    return {"input": [write_lines(folder / "in", lines)], **options}
+
+
 def extract(folder: Path) -> dict[str, Any]:
     from tests.io.test_documents import response
 
@@ -192,6 +198,7 @@ CASES: dict[str, Case] = {
     "extract": Case(extract, written_rows),
     "clean": Case(clean, written_rows),
     "dedupe": Case(dedupe, written_rows),
+    "mix": Case(mix, written_rows),
     "tokenizer train": Case(tokenizer, every_file),
     "tokenize": Case(tokenize, tokens),
     "convert": Case(convert, written_rows),
