@@ -240,7 +240,7 @@ class Mix(MixOptions, RowsJob):
 
         Raises UsageError for a weight of a source that is not there, InputError where there is too little of one.
         """
-        if not any(there.values()):
+        if not sum(there.values()):
             raise InputError(f"mix: there is nothing to mix: all rows together hold 0 {self.unit}")
         weights = self.weights or there
         for name, weight in weights.items():
