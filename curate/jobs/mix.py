@@ -230,9 +230,9 @@ class Mix(MixOptions, RowsJob):
             handle.write(json.dumps(plan, ensure_ascii=False).encode())
         out = sorted(set(there) - set(wanted))
         if out:
-            size = sum(there[name] for name in out)
+            lost = sum(there[name] for name in out)
             named = ", ".join(f"'{name}'" for name in out[:3]) + (f" and {len(out) - 3} more" if len(out) > 3 else "")
-            work.say(f"left out, for they have no weight: {named} ({size:,.0f} {self.unit})")
+            work.say(f"left out, for they have no weight: {named} ({lost:,.0f} {self.unit})")
         return {"sources": table}
 
     def _wanted(self, there: dict[str, float]) -> dict[str, float]:
