@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 from curate.declare import Job
 from curate.jobs.clean import Clean
 from curate.jobs.convert import Convert
+from curate.jobs.decontaminate import Decontaminate
 from curate.jobs.dedupe import Dedupe
 from curate.jobs.extract import Extract
 from curate.jobs.mix import Mix
@@ -22,10 +23,22 @@ from curate.steps import STEPS, AnyStep
 
 __all__ = ["JOBS", "STEPS", "AnyJob", "AnyStep", "parse_job"]
 
-JOBS: tuple[type[Job], ...] = (Scrape, Extract, Clean, Dedupe, Mix, TrainTokenizer, Tokenize, Convert, Validate, Train)
+JOBS: tuple[type[Job], ...] = (
+    Scrape,
+    Extract,
+    Clean,
+    Dedupe,
+    Decontaminate,
+    Mix,
+    TrainTokenizer,
+    Tokenize,
+    Convert,
+    Validate,
+    Train,
+)
 
 AnyJob = Annotated[
-    Scrape | Extract | Clean | Dedupe | Mix | TrainTokenizer | Tokenize | Convert | Validate | Train,
+    Scrape | Extract | Clean | Dedupe | Decontaminate | Mix | TrainTokenizer | Tokenize | Convert | Validate | Train,
     Field(discriminator="job"),
 ]
 """Any job of the catalog, told by its `job`."""

@@ -101,6 +101,18 @@ def dedupe(folder: Path) -> dict[str, Any]:
     return {"input": [write_lines(folder / "in", texts_of(40) + texts_of(20))], "max_errors": 2}
 
 
+def decontaminate(folder: Path) -> dict[str, Any]:
+    folder.mkdir(parents=True, exist_ok=True)
+    items = [{"question": PROSE, "answer": "none"}, {"question": "It was meeting number 7, in room 10."}]
+    (folder / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    lines = texts_of(60)
+    for i, line in enumerate(lines):
+        if i % 4:
+            line["text"] = line["text"].replace(PROSE, "Nothing of it.")
+    options = {"against": [str(folder / "items.jsonl")], "action": "tag", "max_errors": 2}
+    return {"input": [write_lines(folder / "in", lines)], **options}
+
+
 def mix(folder: Path) -> dict[str, Any]:
     lines = [{**line, "source": "ab"[i % 3 > 0], "cluster": i % 5 or None} for i, line in enumerate(texts_of(60))]
     options = {"weights": {"a": 2, "b": 1}, "unit": "words", "max_repeats": 2.5, "validation": 0.3, "max_errors": 2}
@@ -198,6 +210,7 @@ CASES: dict[str, Case] = {
     "extract": Case(extract, written_rows),
     "clean": Case(clean, written_rows),
     "dedupe": Case(dedupe, written_rows),
+    "decontaminate": Case(decontaminate, written_rows),
     "mix": Case(mix, written_rows),
     "tokenizer train": Case(tokenizer, every_file),
     "tokenize": Case(tokenize, tokens),
