@@ -34,7 +34,7 @@ FLOORS = (
     ("catalog",),
     ("jobs",),
     ("steps", "rank"),
-    ("formats", "analysis"),
+    ("grouping", "formats", "analysis"),
     ("kernels", "io", "models"),
     ("schemas",),
 )
@@ -46,6 +46,7 @@ NEIGHBOURS = {
     ("report", "recipe"),
     ("io", "kernels"),
     ("formats", "analysis"),
+    ("grouping", "analysis"),
     # A reader hands its columns to kernels as buffers; see DESIGN 2 and 3.
     ("io", "analysis"),
 }

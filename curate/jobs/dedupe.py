@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from pydantic import Field
 
-from curate.declare import Batch, Exchange, Filter, Result, Rows, RowsJob, Rule, Shards, Single, Stage, Work
+from curate.declare import Batch, Exchange, Filter, Result, Rows, RowsJob, Rule, Shards, Single, Stage, Step, Work
+from curate.grouping.inside import Inside, InsideMethod
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,30 +34,72 @@ class Dedupe(RowsJob):
     sqrt(J(1-J)/permutations)). Of rows that are tied together, directly or through others, the first is kept.
     Each dropped row names the row that it duplicates and how similar they are.
 
+    `line`, `paragraph` and `span` come after: of the rows that stay, they take text out (text format only).
+
     Cost: O(words). A row takes on disk 4 bytes a permutation and 24 a band (about 1 kB with the defaults) while the job
     runs; in memory 24 bytes when clusters are drawn, and its share of a 64th of the keys a worker.
     At 10^9 rows: 1.1 TB of disk, 24 GB of memory.
     """
 
     job: Literal["dedupe"] = "dedupe"
-    methods: tuple[Literal["exact", "near"], ...] = Field(
+    methods: tuple[Literal["exact", "near", "line", "paragraph", "span"], ...] = Field(
         ("exact", "near"),
         min_length=1,
-        description="exact: equal texts but for outer white space; near: similar words.",
+        description="exact: equal texts but for outer white space; near: similar words. line, paragraph and span take out of a "
+        "text what an earlier row holds already: lines or paragraphs of the same words, runs of `span_words` words.",
     )
     threshold: float = Field(0.8, gt=0, le=1, description="Estimated Jaccard similarity from which rows are near duplicates.")
     ngram: int = Field(5, ge=1, description="Words in an n-gram.")
     permutations: int = Field(128, ge=16, le=1024, description="Length of the signatures: more estimate better and cost more.")
+    min_unit_words: int = Field(
+        5, ge=1, description="Words that a line or paragraph must have to be taken out: shorter ones are said again rightly."
+    )
+    span_words: int = Field(50, ge=2, description="Words in a run that `span` takes out.")
+    min_words_left: int = Field(
+        1, ge=0, description="Drop a row that something was taken out of when fewer words are left in it."
+    )
     splitter: Literal["unicode", "whitespace"] = Field("unicode", description="How text is split into words.")
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
 
     def stages(self) -> tuple[Stage, ...]:
-        return (
+        whole: tuple[Stage, ...] = (
             Shards("sign", self._sign),
             Exchange("match", PARTITIONS, self._match),
             Single("cluster", self._cluster),
-            Rows((), left=lambda folder: (DropDuplicates(folder=str(folder / "work")),)),
         )
+        inside = self._inside()
+        return (*(whole if self._whole_rows() else ()), *inside.stages(self._gone), Rows((), left=self._steps))
+
+    def _whole_rows(self) -> bool:
+        return bool({"exact", "near"} & set(self.methods))
+
+    def _inside(self) -> Inside:
+        methods = tuple(method for method in self.methods if method in get_args(InsideMethod))
+        return Inside(
+            methods=cast("tuple[InsideMethod, ...]", methods),
+            text_column=self.text_column,
+            min_unit_words=self.min_unit_words,
+            span_words=self.span_words,
+        )
+
+    def _steps(self, folder: Path) -> tuple[Step, ...]:
+        place = folder / "work"
+        inside = self._inside()
+        return (
+            *((DropDuplicates(folder=str(place)),) if self._whole_rows() else ()),
+            *(inside.steps(place, self.min_words_left) if inside.methods else ()),
+        )
+
+    def _gone(self, work: Work) -> NDArray[Any] | None:
+        """Rows of a shard that are duplicates as a whole, sorted."""
+        import numpy as np
+        import polars as pl
+
+        if not self._whole_rows():
+            return None
+        path = work.folder / "work" / "verdicts" / f"{work.index:05d}.parquet"
+        gone: NDArray[Any] = np.sort(pl.read_parquet(path, columns=["row"])["row"].to_numpy())
+        return gone
 
     def peak_memory(self, bytes: int, rows: int) -> int | None:
         """A worker's chunks, and what the docstring of the job states for a row."""

@@ -98,7 +98,9 @@ def clean(folder: Path) -> dict[str, Any]:
 
 
 def dedupe(folder: Path) -> dict[str, Any]:
-    return {"input": [write_lines(folder / "in", texts_of(40) + texts_of(20))], "max_errors": 2}
+    lines = texts_of(40) + texts_of(20) + [{"text": f"Number {i}.\n{text}"} for i, text in enumerate(TEXTS)]
+    inside = {"methods": ["exact", "near", "line", "paragraph", "span"], "min_unit_words": 2, "span_words": 6}
+    return {"input": [write_lines(folder / "in", lines)], "max_errors": 2, **inside}
 
 
 def decontaminate(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What is grouped by key through files: equal lines, paragraphs and windows of words across a whole dataset."""
