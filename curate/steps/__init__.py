@@ -13,12 +13,13 @@ from curate.steps.gopher import GopherQuality, GopherRepetition
 from curate.steps.language import Language
 from curate.steps.length import Length
 from curate.steps.split import Split
+from curate.steps.url import Url
 
 __all__ = ["STEPS", "AnyStep"]
 
 STEPS = (
     Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
-    Split,
+    Split, Url,
 )  # fmt: skip
 
 
@@ -38,7 +39,8 @@ _Step = Annotated[
     | GopherRepetition
     | FinewebQuality
     | C4Quality
-    | Split,
+    | Split
+    | Url,
     Field(discriminator="step"),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -19,12 +20,15 @@ from curate.engine.pipeline import Outcome, Pipeline
 from curate.formats.readings import pick
 from tests.contract.texts import PROSE, TEXTS, texts
 
+LISTS = Path(__file__).parents[1] / "steps" / "lists"
+
 CASES: dict[str, list[dict[str, Any]]] = {
     "replace": [{"pattern": r"\s+$"}, {"pattern": r"(?m)^#.*\n?", "value": ""}],
     "length": [{}, {"min_chars": None}, {"min_words": 5, "max_words": 100, "max_chars": 10_000, "max_bytes": 20_000}],
     "unicode": [{}, {"normalization": "nfkc"}, {"normalization": "none"}],
     "language": [{}, {"allow": ["en"], "min_confidence": 0.5}],
     "split": [{}, {"validation": 0.5, "seed": 7}],
+    "url": [{"lists": [f"{LISTS}/ut1"], "hard_words": f"{LISTS}/hard.txt", "soft_words": f"{LISTS}/soft.txt"}],
 }
 """Options to try each step with; `{}` where a step is not named here."""
 
