@@ -188,10 +188,10 @@ def test_batches_do_not_matter(kind: type[Step], options: dict[str, Any], size: 
 def test_scores_do_not_depend_on_the_neighbours(kind: type[Filter], options: dict[str, Any]) -> None:
     step = build(kind, options)
     function = step.bind()
-    order = list(range(len(TEXTS)))
-    backward = [TEXTS[i] for i in reversed(order)]
+    frame = frame_of(list(TEXTS), step).reverse()
+    backward = Batch(frame, frame["text"], pl.int_range(frame.height, eager=True))
     scores = function(batch_of(list(TEXTS), step))
-    assert same(function(batch_of(backward, step)).reverse().to_dicts(), scores.to_dicts())
+    assert same(function(backward).reverse().to_dicts(), scores.to_dicts())
     assert same(function(batch_of(list(TEXTS), step)).to_dicts(), scores.to_dicts())
 
 

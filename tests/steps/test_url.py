@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ LISTS = Path(__file__).parent / "lists"
 UT1 = str(LISTS / "ut1")
 
 
-def judged(step: Url, addresses: list[str | None]) -> list[tuple[str, str] | None]:
+def judged(step: Url, addresses: Sequence[str | None]) -> list[tuple[str, str] | None]:
     """The reason and the value that decided for each address, None when it is kept."""
     frame = rows([""] * len(addresses)).with_columns(pl.Series(step.column, addresses, dtype=pl.String))
     outcome = Pipeline([step], pick("text")).run(frame, 0, 0)
@@ -85,7 +86,7 @@ def test_pages_are_equal_or_not(address: str, listed: str | None) -> None:
 
 
 def test_categories_files_and_folders(tmp_path: Path) -> None:
-    addresses: list[str | None] = ["https://ads.example", "https://play.example", "https://pages.example/ads"]
+    addresses = ["https://ads.example", "https://play.example", "https://pages.example/ads"]
     ads, play, page = judged(Url(lists=(UT1,)), addresses)
     assert None not in (ads, play, page)
     assert judged(Url(lists=(UT1,), categories=("games",)), addresses) == [None, play, None]
