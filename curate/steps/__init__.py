@@ -14,12 +14,13 @@ from curate.steps.language import Language
 from curate.steps.length import Length
 from curate.steps.split import Split
 from curate.steps.url import Url
+from curate.steps.word_list import WordList
 
 __all__ = ["STEPS", "AnyStep"]
 
 STEPS = (
     Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
-    Split, Url,
+    Split, Url, WordList,
 )  # fmt: skip
 
 
@@ -40,7 +41,8 @@ _Step = Annotated[
     | FinewebQuality
     | C4Quality
     | Split
-    | Url,
+    | Url
+    | WordList,
     Field(discriminator="step"),
 ]
 

@@ -28,6 +28,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "unicode": [{}, {"normalization": "nfkc"}, {"normalization": "none"}],
     "language": [{}, {"allow": ["en"], "min_confidence": 0.5}],
     "split": [{}, {"validation": 0.5, "seed": 7}],
+    "word_list": [{"words": ["timetable", "the same line", "文章", "Straße"]}, {"words": ["a"], "match": "substring"}],
     "url": [{"lists": [f"{LISTS}/ut1"], "hard_words": f"{LISTS}/hard.txt", "soft_words": f"{LISTS}/soft.txt"}],
 }
 """Options to try each step with; `{}` where a step is not named here."""
