@@ -88,12 +88,12 @@ def count_phrases(
 def _inside(data: Any, start: Any, i: Any, stop: Any, wordy: Any) -> bool:
     """Whether the characters on both sides of byte i of the text from `start` to `stop` are wordy."""
     one = np.uint64(1)
-    if i == start or i == stop:
+    if i in (start, stop):
         return False
     before = i - one
     while data[before] & 0xC0 == 0x80:
         before -= one
-    return wordy[_decode(data, before)] and wordy[_decode(data, i)]
+    return bool(wordy[_decode(data, before)] and wordy[_decode(data, i)])
 
 
 @njit(cache=True, nogil=True)

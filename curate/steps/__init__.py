@@ -12,6 +12,7 @@ from curate.steps.fineweb import FinewebQuality
 from curate.steps.gopher import GopherQuality, GopherRepetition
 from curate.steps.language import Language
 from curate.steps.length import Length
+from curate.steps.python import Python
 from curate.steps.split import Split
 from curate.steps.url import Url
 from curate.steps.word_list import WordList
@@ -20,7 +21,7 @@ __all__ = ["STEPS", "AnyStep"]
 
 STEPS = (
     Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
-    Split, Url, WordList,
+    Split, Url, WordList, Python,
 )  # fmt: skip
 
 
@@ -42,7 +43,8 @@ _Step = Annotated[
     | C4Quality
     | Split
     | Url
-    | WordList,
+    | WordList
+    | Python,
     Field(discriminator="step"),
 ]
 

@@ -30,7 +30,7 @@ class WordList(Filter):
     Lists are the user's: none is shipped. Case does not matter. A match neither begins nor ends inside a word (a run of
     letters, numbers and marks): `cat` is not in `category`, and `b!tch` is found as it stands. In Chinese, Japanese, Thai, Lao,
     Khmer, Burmese and Tibetan, which put no space between words, a word matches anywhere. C4 (tensorflow/datasets
-    `c4_utils.py`) looks for the list of the page's language between characters that are no `\\w`, and anywhere for ja, th and zh.
+    `c4_utils.py`) takes the list of the page's language, and for ja, th and zh matches anywhere.
 
     `count` is how often a listed word stands in the text, also within a longer listed phrase; `share` is count to each word of
     the text (the `unicode` splitter's). C4 keeps no page with one. A limit itself passes; null turns a rule off.

@@ -20,6 +20,7 @@ from curate.engine.pipeline import Outcome, Pipeline
 from curate.formats.readings import pick
 from tests.contract.texts import PROSE, TEXTS, texts
 
+FUNCTIONS = "tests.steps.functions"
 LISTS = Path(__file__).parents[1] / "steps" / "lists"
 
 CASES: dict[str, list[dict[str, Any]]] = {
@@ -28,6 +29,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "unicode": [{}, {"normalization": "nfkc"}, {"normalization": "none"}],
     "language": [{}, {"allow": ["en"], "min_confidence": 0.5}],
     "split": [{}, {"validation": 0.5, "seed": 7}],
+    "python": [{"function": f"{FUNCTIONS}:long_enough"}, {"function": f"{FUNCTIONS}:length", "min": 5, "columns": ["extra"]}],
     "word_list": [{"words": ["timetable", "the same line", "文章", "Straße"]}, {"words": ["a"], "match": "substring"}],
     "url": [{"lists": [f"{LISTS}/ut1"], "hard_words": f"{LISTS}/hard.txt", "soft_words": f"{LISTS}/soft.txt"}],
 }
