@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from curate.steps.c4 import C4Lines, C4Quality
 from curate.steps.clean import Replace, Unicode, Whitespace
+from curate.steps.code import CodeQuality
 from curate.steps.fineweb import FinewebQuality
 from curate.steps.gopher import GopherQuality, GopherRepetition
 from curate.steps.language import Language
@@ -21,7 +22,7 @@ __all__ = ["STEPS", "AnyStep"]
 
 STEPS = (
     Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
-    Split, Url, WordList, Python,
+    Split, Url, WordList, Python, CodeQuality,
 )  # fmt: skip
 
 
@@ -44,7 +45,8 @@ _Step = Annotated[
     | Split
     | Url
     | WordList
-    | Python,
+    | Python
+    | CodeQuality,
     Field(discriminator="step"),
 ]
 
