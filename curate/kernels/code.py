@@ -87,7 +87,9 @@ def _count(offsets: Any, data: Any, kinds: Any, out: Any) -> None:
         start, stop = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
         # Lines and runs are measured by where they began, so that most bytes need nothing but a look at the table.
         chars, lines, ends, line, longest, alphabetic, alphanumeric = 0, 0, 0, 0, 0, 0, 0
-        run, encoded, longest_run = start, 0, 0
+        run = start
+        encoded: Any = 0
+        longest_run: Any = 0
         i = start
         while i < stop:
             b = data[i]

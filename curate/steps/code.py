@@ -28,10 +28,10 @@ class CodeQuality(Filter):
     """Drop files of source code that nobody wrote by hand: long lines, few letters, generated, encoded, XML, HTML without text.
 
     The limits are those of The Stack and StarCoder (Li et al. 2023, "StarCoder", arXiv 2305.06161, section 3; bigcode-dataset's
-    `preprocessing`): lines of 100 characters on average and 1,000 at most, a quarter of letters and digits, as in Codex (Chen et
-    al. 2021); no XML, which has `<?xml version=` in its first 100 characters; of HTML at least 100 characters and a fifth of the
-    file are text to be seen. And those of StarCoder2 (Lozhkov et al. 2024, arXiv 2402.19173, section 4): 100,000 lines; none of
-    five phrases in the first 5 lines; of encoded data (base64, hexadecimal bytes, \\\\u escapes) no stretch over 1,024
+    `preprocessing`): lines of 100 characters on average and 1,000 at most, a quarter of letters and digits, as in Codex (Chen
+    et al. 2021); no XML, which has `<?xml version=` in its first 100 characters; of HTML at least 100 characters and a fifth of
+    the file are text to be seen. And those of StarCoder2 (Lozhkov et al. 2024, arXiv 2402.19173, section 4): 100,000 lines;
+    none of five phrases in the first 5 lines; of encoded data (base64, hexadecimal bytes, \\u escapes) no stretch over 1,024
     characters, and not over half of the file. StarCoder2 asks for a quarter of letters (`min_alphabetic`) in place of letters
     and digits.
 
