@@ -13,6 +13,7 @@ from curate.steps.fineweb import FinewebQuality
 from curate.steps.gopher import GopherQuality, GopherRepetition
 from curate.steps.language import Language
 from curate.steps.length import Length
+from curate.steps.madlad import MadladQuality
 from curate.steps.python import Python
 from curate.steps.split import Split
 from curate.steps.url import Url
@@ -22,7 +23,7 @@ __all__ = ["STEPS", "AnyStep"]
 
 STEPS = (
     Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
-    Split, Url, WordList, Python, CodeQuality,
+    Split, Url, WordList, Python, CodeQuality, MadladQuality,
 )  # fmt: skip
 
 
@@ -46,7 +47,8 @@ _Step = Annotated[
     | Url
     | WordList
     | Python
-    | CodeQuality,
+    | CodeQuality
+    | MadladQuality,
     Field(discriminator="step"),
 ]
 

@@ -30,6 +30,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "language": [{}, {"allow": ["en"], "min_confidence": 0.5}],
     "split": [{}, {"validation": 0.5, "seed": 7}],
     "code_quality": [{}, {"min_alphabetic": 0.3, "generated": [], "drop_xml": False, "max_encoded": None}],
+    "madlad_quality": [{}, {"criteria": ["list_case", "cursed"], "min_sentences": None}],
     "python": [{"function": f"{FUNCTIONS}:long_enough"}, {"function": f"{FUNCTIONS}:length", "min": 5, "columns": ["extra"]}],
     "word_list": [{"words": ["timetable", "the same line", "文章", "Straße"]}, {"words": ["a"], "match": "substring"}],
     "url": [{"lists": [f"{LISTS}/ut1"], "hard_words": f"{LISTS}/hard.txt", "soft_words": f"{LISTS}/soft.txt"}],
