@@ -44,8 +44,8 @@ def sentences(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], marks
     """Split every document into sentences, and measure them; `marks` are ASCII characters to count.
 
     A sentence ends behind `.!?…` (and the Devanagari, Arabic, Urdu, Armenian and Ethiopic marks), with the quotes and brackets
-    that close there, before white space; and behind `。！？` wherever these stand; but none before its first word. A line break alone does not
-    end one.
+    that close there, before white space; and behind `。！？` wherever these stand; but none before its first word. A line break
+    alone does not end one.
     `offsets` int64[n+1], `data` uint8[...] (valid UTF-8). One pass, O(bytes) time; 32 bytes for each sentence, of which room
     is reserved for the most that the bytes can hold.
     """

@@ -22,8 +22,8 @@ _TECHNICAL = "0123456789{}+/()>"
 # The paper's "cursed" strings and expressions, from its appendix: filler text, broken encodings, spam, adverts, lists.
 _CURSED = (
     " №", "\ufffd\ufffd\ufffd", "aute irure dolor ", " sunt in culpa qui ", "orem ipsum ", " quis nostrud ", " adipisicing ",
-    " dolore eu ", " cupidatat ", "autem vel eum", "wisi enim ad", " sex ", " porn ", "黄色电影", "mp3", "ownload", "Vol.", " Ep.",
-    "Episode", " шт.", "Develop", "Facebook", " crusher ", " xxx ", " ..." * 9, " ...." * 9,
+    " dolore eu ", " cupidatat ", "autem vel eum", "wisi enim ad", " sex ", " porn ", "黄色电影", "mp3", "ownload", "Vol.",
+    " Ep.", "Episode", " шт.", "Develop", "Facebook", " crusher ", " xxx ", " ..." * 9, " ...." * 9,
 )  # fmt: skip
 _CURSED_PATTERNS = (r"\|\s*$", r" nr\.$", r" г\.\s*$", r" кг\.\s*$", r"(?: [^ ]){9}", r", ..,,? ..,,? ..,,? ..,,?")
 
