@@ -10,6 +10,7 @@ from curate.steps.c4 import C4Lines, C4Quality
 from curate.steps.clean import Replace, Unicode, Whitespace
 from curate.steps.code import CodeQuality
 from curate.steps.fineweb import FinewebQuality
+from curate.steps.fineweb2 import Fineweb2Quality
 from curate.steps.gopher import GopherQuality, GopherRepetition
 from curate.steps.language import Language
 from curate.steps.length import Length
@@ -24,6 +25,7 @@ __all__ = ["STEPS", "AnyStep"]
 STEPS = (
     Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
     Split, Url, WordList, Python, CodeQuality, MadladQuality,
+    Fineweb2Quality,
 )  # fmt: skip
 
 
@@ -48,7 +50,8 @@ _Step = Annotated[
     | WordList
     | Python
     | CodeQuality
-    | MadladQuality,
+    | MadladQuality
+    | Fineweb2Quality,
     Field(discriminator="step"),
 ]
 

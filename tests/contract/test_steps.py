@@ -22,6 +22,7 @@ from tests.contract.texts import PROSE, TEXTS, texts
 
 FUNCTIONS = "tests.steps.functions"
 LISTS = Path(__file__).parents[1] / "steps" / "lists"
+LIMITS = str(LISTS.parent / "limits")
 
 CASES: dict[str, list[dict[str, Any]]] = {
     "replace": [{"pattern": r"\s+$"}, {"pattern": r"(?m)^#.*\n?", "value": ""}],
@@ -29,6 +30,10 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "unicode": [{}, {"normalization": "nfkc"}, {"normalization": "none"}],
     "language": [{}, {"allow": ["en"], "min_confidence": 0.5}],
     "split": [{}, {"validation": 0.5, "seed": 7}],
+    "fineweb2_quality": [
+        {"thresholds": LIMITS, "language": "aaa_Latn"},
+        {"thresholds": LIMITS, "language_column": "lang", "names": {"lang 3": "bbb_Latn"}, "unknown_language": "drop"},
+    ],
     "code_quality": [{}, {"min_alphabetic": 0.3, "generated": [], "drop_xml": False, "max_encoded": None}],
     "madlad_quality": [{}, {"criteria": ["list_case", "cursed"], "min_sentences": None}],
     "python": [{"function": f"{FUNCTIONS}:long_enough"}, {"function": f"{FUNCTIONS}:length", "min": 5, "columns": ["extra"]}],
