@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -14,7 +15,20 @@ if TYPE_CHECKING:
     from curate.declare import Batch
     from curate.kernels.words import Words
 
-__all__ = ["Splitter", "buffers", "cased_words", "chars", "code_points", "draw", "ratio", "split_of", "text_buffers", "words"]
+__all__ = [
+    "Splitter",
+    "buffers",
+    "cased_words",
+    "chars",
+    "code_points",
+    "draw",
+    "ratio",
+    "sentence_terminal",
+    "split_of",
+    "sums",
+    "text_buffers",
+    "words",
+]
 
 Splitter = Annotated[
     Literal["unicode", "whitespace"],
@@ -98,3 +112,23 @@ def words(batch: Batch, splitter: Splitter = "unicode") -> Words:
     from curate.kernels import words as kernel
 
     return kernel.words(*batch.share(buffers), splitter)
+
+
+def sums(values: NDArray[Any], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[n]: the sum of the values of each document, those at `bounds[i]:bounds[i + 1]`."""
+    import numpy as np
+
+    running = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, out=running[1:])
+    total: NDArray[np.int64] = np.diff(running[bounds])
+    return total
+
+
+@functools.cache
+def sentence_terminal() -> str:
+    """The characters with Unicode's property Sentence_Terminal, asked from polars' tables; of ASCII these are `!.?`."""
+    import polars as pl
+
+    # The planes above the second hold none.
+    every = pl.Series([chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000])
+    return "".join(every.filter(every.str.contains(r"\p{Sentence_Terminal}")))

@@ -8,17 +8,24 @@ from pydantic import BeforeValidator, Field
 
 from curate.steps.c4 import C4Lines, C4Quality
 from curate.steps.clean import Replace, Unicode, Whitespace
+from curate.steps.code import CodeQuality
 from curate.steps.fineweb import FinewebQuality
+from curate.steps.fineweb2 import Fineweb2Quality
 from curate.steps.gopher import GopherQuality, GopherRepetition
 from curate.steps.language import Language
 from curate.steps.length import Length
+from curate.steps.madlad import MadladQuality
+from curate.steps.python import Python
 from curate.steps.split import Split
+from curate.steps.url import Url
+from curate.steps.word_list import WordList
 
 __all__ = ["STEPS", "AnyStep"]
 
 STEPS = (
     Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
-    Split,
+    Split, Url, WordList, Python, CodeQuality, MadladQuality,
+    Fineweb2Quality,
 )  # fmt: skip
 
 
@@ -38,7 +45,13 @@ _Step = Annotated[
     | GopherRepetition
     | FinewebQuality
     | C4Quality
-    | Split,
+    | Split
+    | Url
+    | WordList
+    | Python
+    | CodeQuality
+    | MadladQuality
+    | Fineweb2Quality,
     Field(discriminator="step"),
 ]
 

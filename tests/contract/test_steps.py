@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -19,12 +20,25 @@ from curate.engine.pipeline import Outcome, Pipeline
 from curate.formats.readings import pick
 from tests.contract.texts import PROSE, TEXTS, texts
 
+FUNCTIONS = "tests.steps.functions"
+LISTS = Path(__file__).parents[1] / "steps" / "lists"
+LIMITS = str(LISTS.parent / "limits")
+
 CASES: dict[str, list[dict[str, Any]]] = {
     "replace": [{"pattern": r"\s+$"}, {"pattern": r"(?m)^#.*\n?", "value": ""}],
     "length": [{}, {"min_chars": None}, {"min_words": 5, "max_words": 100, "max_chars": 10_000, "max_bytes": 20_000}],
     "unicode": [{}, {"normalization": "nfkc"}, {"normalization": "none"}],
     "language": [{}, {"allow": ["en"], "min_confidence": 0.5}],
     "split": [{}, {"validation": 0.5, "seed": 7}],
+    "fineweb2_quality": [
+        {"thresholds": LIMITS, "language": "aaa_Latn"},
+        {"thresholds": LIMITS, "language_column": "lang", "names": {"lang 3": "bbb_Latn"}, "unknown_language": "drop"},
+    ],
+    "code_quality": [{}, {"min_alphabetic": 0.3, "generated": [], "drop_xml": False, "max_encoded": None}],
+    "madlad_quality": [{}, {"criteria": ["list_case", "cursed"], "min_sentences": None}],
+    "python": [{"function": f"{FUNCTIONS}:long_enough"}, {"function": f"{FUNCTIONS}:length", "min": 5, "columns": ["extra"]}],
+    "word_list": [{"words": ["timetable", "the same line", "文章", "Straße"]}, {"words": ["a"], "match": "substring"}],
+    "url": [{"lists": [f"{LISTS}/ut1"], "hard_words": f"{LISTS}/hard.txt", "soft_words": f"{LISTS}/soft.txt"}],
 }
 """Options to try each step with; `{}` where a step is not named here."""
 
@@ -184,10 +198,10 @@ def test_batches_do_not_matter(kind: type[Step], options: dict[str, Any], size: 
 def test_scores_do_not_depend_on_the_neighbours(kind: type[Filter], options: dict[str, Any]) -> None:
     step = build(kind, options)
     function = step.bind()
-    order = list(range(len(TEXTS)))
-    backward = [TEXTS[i] for i in reversed(order)]
+    frame = frame_of(list(TEXTS), step).reverse()
+    backward = Batch(frame, frame["text"], pl.int_range(frame.height, eager=True))
     scores = function(batch_of(list(TEXTS), step))
-    assert same(function(batch_of(backward, step)).reverse().to_dicts(), scores.to_dicts())
+    assert same(function(backward).reverse().to_dicts(), scores.to_dicts())
     assert same(function(batch_of(list(TEXTS), step)).to_dicts(), scores.to_dicts())
 
 
