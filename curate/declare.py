@@ -165,9 +165,14 @@ class Expand(Step):
     Each new row keeps its parent's other columns and gets the id `<parent's id>#<n>` and a column `parent_id`; where a row
     makes at most one (`one_to_one`) it keeps its id. A row that makes none is dropped for `reason`.
     `drops()` names columns of the parent that the new rows do not keep; None: all of them.
+
+    A row that cannot be worked on is given up by a line with its `parent`, in the column `reason` one of `gives_up`, and in the
+    column `value` what showed it: it is dropped for that. On other lines `reason` is null.
     """
 
     reason: ClassVar[str]
+    gives_up: ClassVar[tuple[str, ...]] = ()
+    """Reasons for which the step gives rows up."""
     one_to_one: ClassVar[bool] = False
 
     def makes(self) -> tuple[str, ...]:

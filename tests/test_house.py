@@ -34,7 +34,7 @@ FLOORS = (
     ("catalog",),
     ("jobs",),
     ("steps", "rank"),
-    ("grouping", "formats", "analysis"),
+    ("grouping", "formats", "analysis", "pages"),
     ("kernels", "io", "models"),
     ("schemas",),
 )

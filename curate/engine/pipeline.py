@@ -112,14 +112,7 @@ class Pipeline:
                 reading = pick(makes) if makes else reading
                 frame, row, barren = _expand(step, result, batch)
                 if barren.any():
-                    outcome.dropped.append(
-                        _dropped(
-                            batch.frame["id"].filter(barren),
-                            _shown(batch.frame.filter(barren), batch.text.filter(barren)),
-                            step.step,
-                            step.reason,
-                        )
-                    )
+                    outcome.dropped.append(_barren(step, result, batch, barren))
                 return Batch(frame, reading.text(frame), row, batch.shard), reading
             case _:
                 raise StepError(f"step '{step.step}' is of no known kind")
@@ -199,6 +192,8 @@ def _call(step: Step, function: Callable[[Any], Any], batch: Batch, reading: Rea
             raise StepError(f"step '{step.step}' makes no column {sorted(missing)}")
         if step.one_to_one and result["parent"].n_unique() != result.height:
             raise StepError(f"step '{step.step}' makes several rows of one, against its declaration")
+        if "reason" in result.columns and not set(result["reason"].drop_nulls()) <= set(step.gives_up):
+            raise StepError(f"step '{step.step}' gives rows up for a reason that it does not declare")
     return result
 
 
@@ -257,6 +252,8 @@ def _expand(step: Expand, made: pl.DataFrame, batch: Batch) -> tuple[pl.DataFram
     """The new rows with what they keep of their parents; the parents' row numbers; and which parents made none."""
     import polars as pl
 
+    if "reason" in made.columns:
+        made = made.filter(pl.col("reason").is_null())
     parent = made["parent"].cast(pl.Int64)
     barren = ~pl.int_range(0, len(batch), eager=True).is_in(parent.implode())
     drops = step.drops()
@@ -273,6 +270,19 @@ def _expand(step: Expand, made: pl.DataFrame, batch: Batch) -> tuple[pl.DataFram
     if REST in rows.columns:
         rows = rows.select(pl.exclude(REST), REST)
     return rows, batch.row.gather(parent), barren
+
+
+def _barren(step: Expand, made: pl.DataFrame, batch: Batch, barren: pl.Series) -> pl.DataFrame:
+    """What is written of the parents that made no row: given up for a reason of their own, or else the step's."""
+    import polars as pl
+
+    gone = _dropped(batch.frame["id"], _shown(batch.frame, batch.text), step.step, step.reason)
+    if "reason" in made.columns:
+        given_up = made.select(pl.col("parent").cast(pl.Int64), "reason", "value").filter(pl.col("reason").is_not_null())
+        places = pl.DataFrame({"parent": pl.int_range(0, len(batch), eager=True)})
+        why = places.join(given_up.unique("parent", keep="first"), on="parent", how="left", maintain_order="left")
+        gone = gone.with_columns(why["reason"].fill_null(step.reason), why["value"])
+    return gone.filter(barren)
 
 
 def without_text(frame: pl.DataFrame, text: pl.Series) -> pl.DataFrame:

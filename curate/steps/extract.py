@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import re
+import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from curate.declare import Batch, Expand, Filter, FormatName, Options, Rule
+from curate.io.sandbox import Sandbox, Trouble, sandbox
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ExtractHtml", "PageSize", "PageText", "decode"]
+__all__ = ["ExtractHtml", "PageSize", "PageText"]
 
-BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
-
-
-def decode(html: bytes, content_type: str | None) -> str:
-    """A page's characters. Its encoding is, by the first that says: byte order mark, HTTP header, `meta` tag, statistics.
-
-    The order is that of the WHATWG HTML standard (encoding sniffing), as are the names. Where the bytes are not in that
-    encoding, UTF-8 and Windows-1252 are tried, and what is in none of them becomes U+FFFD: no page fails here.
-    """
-    from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
-
-    encoding: str | None = next((name for mark, name in BYTE_ORDER_MARKS if html.startswith(mark)), None)
-    if encoding is None and content_type and (named := CHARSET.search(content_type)):
-        encoding = map_encoding_to_html5(named[1], fallback_utf8=False)
-    if encoding is None:
-        encoding = detect_encoding(html, from_html_meta=True) or "utf-8"
-    text: str = bytes_to_str(html, encoding, errors="replace")
-    return text
+GIVES_UP: dict[Trouble, str] = {
+    "timed_out": "page_timed_out",
+    "out_of_memory": "page_out_of_memory",
+    "crashed": "extractor_crashed",
+}
 
 
 class PageText(Options):
@@ -48,6 +34,12 @@ class PageText(Options):
     )
     tables: bool = Field(True, description="Keep the text of tables.")
     links: bool = Field(False, description="Write the address of each link next to its text.")
+    page_seconds: float = Field(
+        5.0, gt=0, description="Processor time that the engine may spend on a page; one that takes longer is dropped."
+    )
+    page_memory: int = Field(
+        1 << 30, ge=64 << 20, description="Bytes of memory that the engine may take for a page; one that needs more is dropped."
+    )
     keep_date: bool = Field(
         True,
         description="Keep the column `date`, the time of fetching; without it two crawls of a page give the same row.",
@@ -81,7 +73,9 @@ class ExtractHtml(PageText, Expand):
     """Take the text of web pages: column `html` (bytes) becomes `text` and `title`.
 
     Paragraphs, lists, tables and preformatted text keep their lines. Runs of blank lines become one, no-break spaces become
-    spaces, and spaces at the ends of lines go. A page without text is dropped.
+    spaces, and spaces at the ends of lines go. A page without text is dropped. So is one on which the engine takes more than
+    `page_seconds` of processor time or `page_memory` bytes, or crashes: engines run in a process of their own, which is killed
+    then, and the run goes on with the next page.
 
     Extraction is a call for every page, as both libraries work page by page; on one core resiliparse reads
     about 60 MB of HTML a second, trafilatura about 7. Segment F1 on trafilatura's own evaluation set (990 pages, 143 MB):
@@ -91,6 +85,7 @@ class ExtractHtml(PageText, Expand):
 
     step: Literal["extract_html"] = "extract_html"
     reason: ClassVar[str] = "no_main_text"
+    gives_up: ClassVar[tuple[str, ...]] = tuple(GIVES_UP.values())
     one_to_one: ClassVar[bool] = True
 
     def needs(self) -> tuple[str, ...]:
@@ -106,49 +101,32 @@ class ExtractHtml(PageText, Expand):
         return ("html", "content_type") if self.keep_date else ("html", "content_type", "date")
 
     def bind(self) -> Callable[[Batch], pl.DataFrame]:
-        """O(bytes of HTML) a page; memory one page's tree."""
+        """O(bytes of HTML) a page; memory one page's tree. Raises WorkerError when the engine's process cannot start."""
         import polars as pl
 
-        extract = self._resiliparse() if self.engine == "resiliparse" else self._trafilatura()
+        box = self._sandbox()
 
         def run(batch: Batch) -> pl.DataFrame:
-            pages = batch.frame.select("html", "content_type").iter_rows()
-            made = [extract(decode(html, kind)) if html else (None, None) for html, kind in pages]
-            frame = pl.DataFrame(made, schema={"title": pl.String, "text": pl.String}, orient="row")
-            return frame.with_row_index("parent").with_columns(_tidy(pl.col("text"))).filter(pl.col("text") != "")
+            pages = batch.frame.select("html", pl.col("content_type").cast(pl.Binary)).rows()
+            made = [
+                (*(answer.fields or (None, None)), GIVES_UP[answer.trouble] if answer.trouble else None, answer.detail)
+                for answer in box.run(pages)
+            ]
+            schema = {"title": pl.Binary, "text": pl.Binary, "reason": pl.String, "value": pl.String}
+            frame = pl.DataFrame(made, schema=schema, orient="row").with_columns(pl.col("title", "text").cast(pl.String))
+            frame = frame.with_row_index("parent").with_columns(_tidy(pl.col("text")))
+            return frame.filter((pl.col("text") != "") | pl.col("reason").is_not_null())
 
         return run
 
-    def _resiliparse(self) -> Callable[[str], tuple[str | None, str | None]]:
-        from resiliparse.extract.html2text import extract_plain_text
-        from resiliparse.parse.html import HTMLTree
+    def _sandbox(self) -> Sandbox:
+        from curate.pages import engines
 
-        options: dict[str, Any] = {"main_content": self.main_content, "links": self.links, "alt_texts": False}
-        if not self.tables:
-            options["skip_elements"] = ["table"]
-
-        def extract(html: str) -> tuple[str | None, str | None]:
-            tree = HTMLTree.parse(html)
-            return _title(tree), extract_plain_text(tree, preserve_formatting=True, **options)
-
-        return extract
-
-    def _trafilatura(self) -> Callable[[str], tuple[str | None, str | None]]:
-        import trafilatura
-        from resiliparse.parse.html import HTMLTree
-
-        # It logs every page without text; those are counted and kept with their reason here.
-        logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
-
-        def extract(html: str) -> tuple[str | None, str | None]:
-            text = trafilatura.extract(html, include_comments=False, include_tables=self.tables, include_links=self.links)
-            return _title(HTMLTree.parse(html)), text
-
-        return extract
-
-
-def _title(tree: Any) -> str | None:
-    return " ".join((tree.title or "").split()) or None
+        options = {"tables": self.tables, "links": self.links}
+        if self.engine == "trafilatura":
+            return sandbox(engines.trafilatura, json.dumps(options), self.page_seconds, self.page_memory)
+        options["main_content"] = self.main_content
+        return sandbox(engines.resiliparse, json.dumps(options), self.page_seconds, self.page_memory)
 
 
 def _tidy(text: pl.Expr) -> pl.Expr:

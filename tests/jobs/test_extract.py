@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from curate.declare import Batch, Rows
 from curate.jobs.extract import Extract
-from curate.steps.extract import ExtractHtml, PageSize, decode
+from curate.pages.encoding import decode
+from curate.steps.extract import ExtractHtml, PageSize
 
 ARTICLE = """<!DOCTYPE html><html><head><title> On
   rivers </title><style>p {color: red}</style></head><body>
@@ -73,7 +74,7 @@ def test_pages_without_text_make_no_row_and_the_others_keep_their_parent() -> No
     made = step.bind()(
         batch([b"", ARTICLE.encode(), None, b"<html><body><script>x</script></body></html>", b"just words here"])
     )
-    assert made.columns == ["parent", *step.makes()]
+    assert made.columns == ["parent", *step.makes(), "reason", "value"]
     assert made["parent"].to_list() == [1, 4]
     assert made["text"][1] == "just words here"
     assert made["title"].to_list() == ["On rivers", None]
