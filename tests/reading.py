@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ class Found(NamedTuple):
     rejects: list[Reject]
     notes: list[str]
     shards: int
+    skipped: dict[str, int]
 
     def column(self, name: str) -> list[Any]:
         return [row[name] for row in self.rows]
@@ -36,6 +38,7 @@ def read_all(*addresses: str | Path, take: Take = TEXT) -> Found:
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     notes: list[str] = []
+    skipped: Counter[str] = Counter()
     shards = cut(sources)
     for shard in shards:
         for chunk in read(shard, take):
@@ -43,4 +46,5 @@ def read_all(*addresses: str | Path, take: Take = TEXT) -> Found:
             rows += chunk.frame.to_dicts()
             rejects += chunk.rejects
             notes += chunk.notes
-    return Found(rows, rejects, notes, len(shards))
+            skipped.update(chunk.skipped)
+    return Found(rows, rejects, notes, len(shards), dict(skipped))

@@ -82,6 +82,7 @@ def _run_part(
     folder = Path(plan.folder)
     part = f"{index:05d}-{number:04d}"
     dropped: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
     counts: dict[str, Any] = {"chunks": 0, "rows_in": 0, "kept": 0, "rejected": 0, "bytes_in": 0, "notes": []}
     pipeline.seconds.clear()
     assert plan.take is not None
@@ -115,6 +116,7 @@ def _run_part(
             counts["failed"] = counts.get("failed", 0) + len(outcome.rejected)
             counts["bytes_in"] += chunk.bytes
             counts["notes"] += chunk.notes
+            skipped.update(chunk.skipped)
             report(outcome.rows_in + len(chunk.rejects), chunk.bytes, outcome.kept)
             chunk = next(chunks, None)
             if counts["bytes_in"] >= PART_BYTES:
@@ -122,6 +124,8 @@ def _run_part(
     counts["rows_out"] = data.rows
     counts["bytes_out"] = data.bytes
     counts["dropped"] = dict(dropped)
+    if skipped:
+        counts["skipped"] = dict(skipped)
     counts["step_seconds"] = dict(pipeline.seconds)
     counts["seconds"] = time.perf_counter() - began
     return counts, chunk, first_row

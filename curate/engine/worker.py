@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,7 @@ class StageWork:
         """The rows of the shard, while those that the job does not get are written down and counted."""
         rows_in = rejected = missing = 0
         notes: list[str] = []
+        skipped: Counter[str] = Counter()
         part = f"{self.index:05d}-0000.jsonl"
         with (
             RowWriter(self.folder / "dropped" / f"{part}.zst", "jsonl.zst") as gone,
@@ -98,11 +100,14 @@ class StageWork:
                 rejected += len(chunk.rejects)
                 missing += without.height
                 notes += chunk.notes
+                skipped.update(chunk.skipped)
                 if len(batch):
                     yield batch
         dropped = {f"{READ}.no_text": missing} if missing else {}
         kept = rows_in - rejected - missing
         self.books = {"rows_in": rows_in, "kept": kept, "dropped": dropped, "rejected": rejected, "notes": notes}
+        if skipped:
+            self.books["skipped"] = dict(skipped)
 
     def say(self, message: str, passing: bool = False) -> None:
         """One line to the person waiting."""

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.declare import Options
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["EXCERPT", "REST", "Chunk", "Reject", "Take", "holds_bytes"]
+__all__ = ["EXCERPT", "MAX_PAGE_BYTES", "PAGE_BYTES", "REST", "Chunk", "Reject", "Take", "frame_of", "holds_bytes"]
 
 REST = "_rest"
 """Column with the members of a JSONL line that no column holds: verbatim JSON text, without braces."""
 
 EXCERPT = 2000
 """Characters of an unreadable line that are kept with its rejection."""
+
+MAX_PAGE_BYTES = 64 << 20
+"""Most bytes that a job may accept of a web page."""
+
+PAGE_BYTES = MAX_PAGE_BYTES + 1
+"""Bytes of a web page that are read. One that has them all is larger than any job accepts, however large it is."""
+
+
+def frame_of(columns: dict[str, list[Any]]) -> pl.DataFrame:
+    """Columns of strings, and of bytes for `html`, as a frame."""
+    import polars as pl
+
+    return pl.DataFrame(columns, schema={name: pl.Binary if name == "html" else pl.String for name in columns})
 
 
 def holds_bytes(kind: pl.DataType) -> bool:
@@ -65,3 +78,5 @@ class Chunk:
     bytes: int = 0
     notes: list[str] = field(default_factory=list)
     """Things that a person should know about the file that are no rejection (a byte order mark was removed)."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Records of the file that are no rows for any job, counted by kind (requests and images of a web archive)."""

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from curate.declare import Reading, Rows, RowsJob, Stage
+from curate.io.rows import MAX_PAGE_BYTES
 from curate.steps.extract import ExtractHtml, PageSize, PageText
 
 __all__ = ["Extract"]
@@ -26,7 +27,7 @@ class Extract(PageText, RowsJob):
     # Pages are in no format of ours and have no text yet: there is nothing to choose here.
     format: Literal["auto"] = "auto"
     text_column: Literal["text"] = "text"
-    max_page_bytes: int = Field(16 << 20, ge=1, description="Larger pages are dropped.")
+    max_page_bytes: int = Field(16 << 20, ge=1, le=MAX_PAGE_BYTES, description="Larger pages are dropped.")
 
     def reading(self) -> Reading:
         return "html"

@@ -7,7 +7,7 @@ from typing import Any
 
 from curate.report.books import Dropped, dropped_frames, excerpt, first_dropped, first_rejected, job_folders
 from curate.report.spread import Values
-from curate.report.tables import DROPPED, JOBS, dropped_rows, job_rows, print_table
+from curate.report.tables import DROPPED, JOBS, SKIPPED, dropped_rows, job_rows, print_table, skipped_rows
 
 __all__ = ["show_run"]
 
@@ -24,6 +24,9 @@ def show_run(console: Any, folder: Path, run: dict[str, Any], rows: int) -> None
     dropped = dropped_rows(jobs)
     if dropped:
         print_table(console, DROPPED, dropped)
+    skipped = skipped_rows(jobs)
+    if skipped:
+        print_table(console, SKIPPED, skipped)
     for stats, place in zip(jobs, job_folders(folder, jobs), strict=True):
         for note in stats.get("notes", []):
             console.print(f"{stats['name']}: {note}", soft_wrap=True)

@@ -11,7 +11,7 @@ from curate.engine.chain import RunStats, versions
 from curate.io.files import atomic
 from curate.recipe import Recipe, recipe_yaml
 from curate.report.books import first_dropped, first_rejected, job_folders
-from curate.report.tables import bytes_text, job_rows
+from curate.report.tables import bytes_text, job_rows, skipped_rows
 
 __all__ = ["write_page"]
 
@@ -61,6 +61,7 @@ def _job(stats: dict[str, Any], folder: Path, cells: list[str], share: float) ->
         "dropped": _dropped(stats, folder),
         "rejected": stats.get("rejected", 0),
         "rejects": first_rejected(folder),
+        "skipped": [(kind, n) for _, kind, n in skipped_rows([stats])],
         "folder": str(folder),
         "notes": stats.get("notes", []),
         "steps": _shares(stats.get("step_seconds", {})),

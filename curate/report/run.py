@@ -7,7 +7,7 @@ from typing import Any
 
 from curate.engine.chain import RunStats
 from curate.report.page import write_page
-from curate.report.tables import DROPPED, JOBS, dropped_rows, job_rows, print_table
+from curate.report.tables import DROPPED, JOBS, SKIPPED, dropped_rows, job_rows, print_table, skipped_rows
 
 __all__ = ["finish"]
 
@@ -21,6 +21,9 @@ def finish(run: RunStats) -> int:
     dropped = dropped_rows(run.jobs)
     if dropped:
         print_table(console, DROPPED, dropped)
+    skipped = skipped_rows(run.jobs)
+    if skipped:
+        print_table(console, SKIPPED, skipped)
     for stats in run.jobs:
         for line in _models(stats):
             console.print(line, markup=False)

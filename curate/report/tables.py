@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DROPPED", "JOBS", "bytes_text", "count_text", "dropped_rows", "job_rows", "print_table"]
+__all__ = ["DROPPED", "JOBS", "SKIPPED", "bytes_text", "count_text", "dropped_rows", "job_rows", "print_table", "skipped_rows"]
 
 JOBS = ["job", "rows in", "rows out", "dropped", "rejected", "written", "seconds"]
 """Header of `job_rows`."""
 
 DROPPED = ["job", "step", "reason", "dropped", "of its input"]
 """Header of `dropped_rows`."""
+
+SKIPPED = ["job", "passed over", "records"]
+"""Header of `skipped_rows`."""
 
 
 def bytes_text(n: float) -> str:
@@ -61,6 +64,15 @@ def dropped_rows(jobs: list[dict[str, Any]]) -> list[list[str]]:
             step, _, why = reason.partition(".")
             table.append([stats["name"], step, why, f"{n:,}", f"{100 * n / stats['rows_in']:.1f} %"])
     return table
+
+
+def skipped_rows(jobs: list[dict[str, Any]]) -> list[list[str]]:
+    """Records of the input that are no rows for any job, by kind, most first."""
+    return [
+        [stats["name"], kind, f"{n:,}"]
+        for stats in jobs
+        for kind, n in sorted(stats.get("skipped", {}).items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def print_table(console: Any, header: list[str], rows: list[list[str]]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from curate.declare import Batch, Expand, Filter, FormatName, Options, Rule
+from curate.io.rows import MAX_PAGE_BYTES
 from curate.io.sandbox import Sandbox, Trouble, sandbox
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class PageSize(Filter):
     """Keep pages of at most `max_bytes`: extraction builds a tree of up to 27 times a page's size in memory (measured)."""
 
     step: Literal["page_size"] = "page_size"
-    max_bytes: int = Field(16 << 20, ge=1, description="Bytes of HTML that a page may have.")
+    max_bytes: int = Field(16 << 20, ge=1, le=MAX_PAGE_BYTES, description="Bytes of HTML that a page may have.")
 
     def needs(self) -> tuple[str, ...]:
         return ("html",)

@@ -1,4 +1,4 @@
-"""Files that hold documents: text, Markdown, HTML, web archives, PDF."""
+"""Files that hold one document: text, Markdown, HTML, PDF."""
 
 from __future__ import annotations
 
@@ -8,21 +8,7 @@ from pathlib import Path
 import pytest
 
 from curate.errors import InputError
-from curate.io.rows import Take
 from tests.reading import HTML, read_all
-
-WET = Take(columns=("text",))
-
-
-def record(kind: str, uri: str, body: bytes, content_type: str = "text/plain", extra: str = "") -> bytes:
-    head = f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {uri}\r\nWARC-Date: 2024-01-02T03:04:05Z\r\n"
-    head += f"WARC-Record-ID: <urn:uuid:{abs(hash((uri, kind))) % 10**12:012d}-0000>\r\nContent-Type: {content_type}\r\n{extra}"
-    return head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body + b"\r\n\r\n"
-
-
-def response(uri: str, page: bytes, content_type: str = "text/html; charset=utf-8") -> bytes:
-    http = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(page)}\r\n\r\n".encode() + page
-    return record("response", uri, http, "application/http; msgtype=response")
 
 
 def pdf_of(*pages: str) -> bytes:
@@ -78,58 +64,6 @@ def test_html_is_taken_as_bytes_and_is_no_text(tmp_path: Path) -> None:
     assert row == {"id": "a.html", "html": page, "url": None, "content_type": None}
     with pytest.raises(InputError, match="run `curate extract` on it first"):
         read_all(tmp_path / "a.html")
-
-
-@pytest.mark.parametrize("name", ["a.warc", "a.warc.gz"])
-def test_a_web_archive_gives_its_pages(tmp_path: Path, name: str) -> None:
-    records = [
-        record("warcinfo", "", b"software: test\r\n", "application/warc-fields"),
-        record("request", "http://a/", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "application/http; msgtype=request"),
-        response("http://a/", b"<p>one</p>"),
-        response("http://a/x.png", b"\x89PNG", "image/png"),
-        response("http://a/2", "<p>zwei ü</p>".encode()),
-    ]
-    packed = b"".join(map(gzip.compress, records)) if name.endswith(".gz") else b"".join(records)
-    (tmp_path / name).write_bytes(packed)
-    found = read_all(tmp_path / name, take=HTML)
-    assert found.column("html") == [b"<p>one</p>", "<p>zwei ü</p>".encode()]
-    assert found.column("url") == ["http://a/", "http://a/2"]
-    assert found.column("date") == ["2024-01-02T03:04:05Z"] * 2
-    assert len(set(found.column("id"))) == 2
-    assert found.rejects == []
-
-
-def test_a_wet_file_gives_its_texts_and_rejects_what_is_none(tmp_path: Path) -> None:
-    bodies = ["ünï".encode(), b"bad \xff", b"nul \0", b"last"]
-    records = [record("conversion", f"http://a/{i}", body) for i, body in enumerate(bodies)]
-    (tmp_path / "a.wet.gz").write_bytes(b"".join(map(gzip.compress, records)))
-    found = read_all(tmp_path / "a.wet.gz", take=WET)
-    assert found.column("text") == ["ünï", "last"]
-    assert [(line, error.split(":")[-1].strip()) for line, error in found.errors()] == [
-        (2, "invalid UTF-8 at byte 4"),
-        (3, "this is not text"),
-    ]
-
-
-@pytest.mark.parametrize("name", ["a.warc", "a.warc.gz"])
-@pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
-def test_a_cut_off_archive_is_told(tmp_path: Path, name: str, kept: float) -> None:
-    pages = [f"<p>{i} {i * i * 7919 % 10**9:x}</p>".encode() * 50 for i in range(200)]
-    records = [response(f"http://a/{i}", page) for i, page in enumerate(pages)]
-    packed = b"".join(map(gzip.compress, records)) if name.endswith(".gz") else b"".join(records)
-    (tmp_path / name).write_bytes(packed[: int(len(packed) * kept)])
-    found = read_all(tmp_path / name, take=HTML)
-    whole = found.column("html")
-    assert len(whole) >= 200 * kept - 20
-    assert whole == pages[: len(whole)]
-    assert len(found.rejects) == 1
-
-
-def test_an_archive_that_is_none(tmp_path: Path) -> None:
-    (tmp_path / "a.warc").write_bytes(b"this is no archive\n" * 10)
-    found = read_all(tmp_path / "a.warc", take=HTML)
-    assert found.rows == []
-    assert len(found.rejects) == 1
 
 
 def test_a_pdf_is_the_text_of_its_pages(tmp_path: Path) -> None:
