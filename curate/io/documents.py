@@ -1,4 +1,4 @@
-"""Files that hold one document each: plain text, HTML pages, PDF."""
+"""Files that hold one document each: plain text, HTML pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import IO, Any
 from curate.io.files import Source
 from curate.io.rows import EXCERPT, PAGE_BYTES, Chunk, Reject, frame_of
 
-__all__ = ["html", "pdf", "text"]
+__all__ = ["html", "text"]
 
 
 def _reject(source: Source, error: str, line: int = 1, excerpt: bytes = b"") -> Chunk:
@@ -46,28 +46,3 @@ def html(source: Source, handle: IO[bytes]) -> Iterator[Chunk]:
         return
     row: dict[str, list[Any]] = {"id": [source.name], "html": [data], "url": [None], "content_type": [None]}
     yield Chunk(frame_of(row), bytes=len(data))
-
-
-def pdf(source: Source, handle: IO[bytes]) -> Iterator[Chunk]:
-    """A PDF (pypdfium2): one row, the text of its pages with a blank line between them. Scanned pages have no text."""
-    import pypdfium2
-
-    try:
-        data = handle.read()
-        document = pypdfium2.PdfDocument(data)
-    except (pypdfium2.PdfiumError, OSError) as error:
-        yield _reject(source, f"not a readable PDF: {error}")
-        return
-    try:
-        pages = []
-        for page in document:
-            content = page.get_textpage()
-            pages.append(content.get_text_bounded().replace("\r\n", "\n").strip())
-            content.close()
-            page.close()
-    except pypdfium2.PdfiumError as error:
-        yield _reject(source, f"page {len(pages) + 1} of the PDF cannot be read: {error}", len(pages) + 1)
-        return
-    finally:
-        document.close()
-    yield Chunk(frame_of({"id": [source.name], "text": ["\n\n".join(p for p in pages if p)]}), bytes=len(data))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from curate.errors import InputError
-from curate.io import documents, warc
+from curate.io import documents, pdf, warc
 from curate.io.files import Kind, Piece, Shard, Source, open_bytes, open_raw
 from curate.io.json_array import read_json
 from curate.io.jsonl import BLOCK_BYTES, read_jsonl
@@ -250,5 +250,5 @@ READERS: dict[Kind, Callable[[Piece], Iterator[Chunk]]] = {
     "text": _opened(documents.text),
     "html": _opened(documents.html),
     "warc": _opened(warc.warc),
-    "pdf": _opened(documents.pdf),
+    "pdf": _opened(pdf.pdf),
 }

@@ -122,7 +122,7 @@ def mix(folder: Path) -> dict[str, Any]:
 
 
 def extract(folder: Path) -> dict[str, Any]:
-    from tests.io.test_documents import response
+    from tests.io.archives import response
 
     page = (
         "<html><head><title>Page {}</title></head><body><nav><a href='/'>Home</a></nav>"
