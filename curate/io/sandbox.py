@@ -32,7 +32,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, NoReturn, cast
+from typing import Any, BinaryIO, Literal, NamedTuple, NoReturn, cast
 
 from curate.errors import WorkerError
 
@@ -54,7 +54,7 @@ START_SECONDS = 300.0
 
 _FINE, _FAILED, _DIED = range(3)
 _NO_MEMORY = 86
-"""Exit code of a copy that Python denied memory."""
+"""Exit code of a copy that was denied memory and noticed."""
 
 _HEAD = struct.Struct("<BB")
 _SIZE = struct.Struct("<q")
@@ -254,13 +254,12 @@ def _supervise(work: str, options: str, seconds: float, memory: int) -> None:
     while True:
         copy = os.fork()
         if copy == 0:
-            _serve(function, stdout, seconds, memory)
+            _serve(function, stdout, seconds, memory, base)
         _, status, used = os.wait4(copy, 0)
         code = os.waitstatus_to_exitcode(status)
         if code == 0:
             return
-        peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        trouble, detail = _verdict(code, peak - base, seconds, memory)
+        trouble, detail = _verdict(code, _peak(used) - base, seconds, memory)
         _say(stdout, _DIED, (trouble.encode(), detail.encode()))
 
 
@@ -274,8 +273,15 @@ def _verdict(code: int, peak: int, seconds: float, memory: int) -> tuple[Trouble
     return "crashed", signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _serve(function: Callable[[Fields], Fields], stdout: BinaryIO, seconds: float, memory: int) -> NoReturn:
+def _peak(used: Any) -> int:
+    """The most bytes in memory, of what getrusage and wait4 tell."""
+    return int(used.ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+
+
+def _serve(function: Callable[[Fields], Fields], stdout: BinaryIO, seconds: float, memory: int, base: int) -> NoReturn:
     """The copy: answer messages until the input ends."""
+    import resource
+
     try:
         _limit_memory(memory)
         stdin = sys.stdin.buffer
@@ -283,7 +289,11 @@ def _serve(function: Callable[[Fields], Fields], stdout: BinaryIO, seconds: floa
             documents = [_document(stdin) for _ in range(_SIZE.unpack(head)[0])]
             documents.reverse()
             while documents:
-                _say(stdout, *_done(function, documents.pop(), seconds))
+                status, fields = _done(function, documents.pop(), seconds)
+                # Of some libraries this is all that shows when they are denied memory.
+                if status == _FAILED and _peak(resource.getrusage(resource.RUSAGE_SELF)) - base > memory // 2:
+                    os._exit(_NO_MEMORY)
+                _say(stdout, status, fields)
     except MemoryError:
         os._exit(_NO_MEMORY)
     except (BrokenPipeError, struct.error):  # the parent is gone

@@ -40,6 +40,14 @@ def make(prefix: str = "") -> Callable[[Fields], Fields]:
                         held.append(b"x" * (8 << 20))
                 except MemoryError:
                     os.abort()
+            case b"denied":  # the same by a library that only says that it failed
+                held = []
+                try:
+                    while True:
+                        held.append(b"x" * (8 << 20))
+                except MemoryError:
+                    held.clear()
+                raise ValueError("failed to parse")
             case b"again":  # only a process that has worked before fails on it
                 if served > 1:
                     os.abort()

@@ -53,6 +53,7 @@ def test_documents_are_answered_in_order(box: Sandbox) -> None:
         (b"recursion", "crashed", "RecursionError: maximum recursion depth exceeded"),
         (b"memory", "out_of_memory", "more than 134,217,728 bytes"),
         (b"touch", "out_of_memory", "more than 134,217,728 bytes"),
+        (b"denied", "out_of_memory", "more than 134,217,728 bytes"),
     ],
 )
 def test_one_that_goes_wrong_is_told_and_the_others_are_answered(
