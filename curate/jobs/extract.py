@@ -17,10 +17,11 @@ class Extract(PageText, RowsJob):
     """Take the main text of web pages: WARC or HTML files, or rows with a column `html`, become rows with `text` and `title`.
 
     Menus, footers and advertisements are left out; pages without text are dropped with a reason, and so are pages too large
-    to take apart. `url`, and from WARC `date`, stay with the row.
+    to take apart, or on which the engine takes too long, too much memory, or crashes. `url`, and from WARC `date`, stay with
+    the row. Records of a WARC that are no page (requests, images, other statuses than 200) are counted by kind.
 
     Cost: about 60 MB of HTML a second on a core (resiliparse), 7 (trafilatura); memory a few chunks of 8 MB and 27 times
-    the largest page. At 10^9 pages of 60 kB: 280 core hours, or eight times that.
+    the largest page, at most `page_memory`. At 10^9 pages of 60 kB: 280 core hours, or eight times that.
     """
 
     job: Literal["extract"] = "extract"
@@ -31,6 +32,10 @@ class Extract(PageText, RowsJob):
 
     def reading(self) -> Reading:
         return "html"
+
+    def peak_memory(self, bytes: int, rows: int) -> int | None:
+        """A worker's, and that of its engine on the worst page that is allowed."""
+        return (super().peak_memory(bytes, rows) or 0) + self.page_memory
 
     def stages(self) -> tuple[Stage, ...]:
         extract = ExtractHtml(**{name: getattr(self, name) for name in PageText.model_fields})

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from curate.engine.chain import run_command
+from curate.io import files
 from curate.jobs.extract import Extract
 from curate.report.watch import Silent
 from curate.steps.extract import ExtractHtml
-from tests.command import results, stats
+from tests.command import curate, results, start, stats
 from tests.io.archives import response
+from tests.reading import WHOLE, read_all
 
 PROSE = "<p>A river is a natural flowing watercourse, usually of fresh water, that runs towards an ocean or a lake.</p>"
 GOOD = f"<html><head><title>Page {{}}</title></head><body><article>{PROSE * 3}</article></body></html>"
@@ -75,18 +81,15 @@ def test_a_hostile_page_is_dropped_and_the_others_are_kept(tmp_path: Path, engin
 
 
 def run(job: Extract, out: Path, workers: int = 1) -> None:
-    from curate.engine.chain import run_command
-
     run_command(job, str(out), workers=workers, watcher=Silent())
 
 
 def rows_of(out: Path, part: str) -> list[dict[str, Any]]:
-    from tests.reading import WHOLE, read_all
-
     return [json.loads(row["record"]) for row in read_all(out / part, take=WHOLE).rows]
 
 
-def test_worker_processes_give_the_same_bytes(tmp_path: Path) -> None:
+def test_worker_processes_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "SHARD_BYTES", 1000)
     source = tmp_path / "in"
     source.mkdir()
     slow = HOSTILE["attributes"].encode()
@@ -101,16 +104,52 @@ def test_worker_processes_give_the_same_bytes(tmp_path: Path) -> None:
         job = Extract(input=(str(source),), page_seconds=0.5, max_errors=4)
         run(job, tmp_path / f"out{workers}", workers)
         counts = stats(tmp_path / f"out{workers}")
-        assert counts["rejected"] == 4
+        assert counts["shards"] == counts["rejected"] == 4
         assert counts["dropped"] == {"extract_html.page_timed_out": 4}
         assert counts["kept"] == 4 * 48
         made.append(results(tmp_path / f"out{workers}"))
     assert made[0] == made[1]
 
 
-def test_what_is_no_page_is_counted_and_shown(tmp_path: Path) -> None:
-    from tests.command import curate
+def descendants(pid: int) -> set[int]:
+    try:
+        own = {int(found) for found in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    return own.union(*(descendants(child) for child in own))
 
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_ended_leaves_no_process(tmp_path: Path, ending: signal.Signals) -> None:
+    slow = HOSTILE["attributes"].encode()
+    for name in "ab":
+        content = b"".join(response(f"http://{name}/{i}", slow) for i in range(50))
+        (tmp_path / f"{name}.warc").write_bytes(content)
+    run = start("extract", tmp_path / "a.warc", tmp_path / "b.warc", "--output", tmp_path / "out", "--workers", "2")
+    deadline = time.monotonic() + 60
+    started: set[int] = set()
+    # Two workers, a process for the engine of each, its copy; and the tracker of multiprocessing.
+    while len(started) < 7:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        started = descendants(run.pid)
+    run.send_signal(ending)
+    run.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while any(lives(pid) for pid in started):
+        assert time.monotonic() < deadline, "a process lives on"
+        time.sleep(0.1)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_what_is_no_page_is_counted_and_shown(tmp_path: Path) -> None:
     records = [response("http://a/", GOOD.encode()), response("http://a/x", b"no", status="404 Not Found")] * 2
     (tmp_path / "a.warc").write_bytes(b"".join([*records, response("http://a/i.png", b"x", "image/png")]))
     done = curate("extract", tmp_path / "a.warc", "--output", tmp_path / "out")
