@@ -32,8 +32,7 @@ PROSE_CHARACTERS = 12
 """Characters in the middle line of a column, at least: with fewer it is the column of a table, which is read by rows."""
 
 REPEATED = 0.4
-"""Part of the pages on which a first or last line stands again for it to be a header or footer: those of left and right pages
-differ."""
+"""Part of the pages on which a header or footer stands: those of left and right pages differ."""
 
 EDGE_LINES = 2
 """Lines at the top, and at the bottom, that may be headers or footers."""
@@ -46,13 +45,15 @@ LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", 
 
 
 class Words(NamedTuple):
-    """The words of a page in the order of the file; boxes are float64 arrays of their left, bottom, right and top."""
+    """The words of a page in the order of the file; float64 arrays of the left, bottom, right and top of their boxes, and of
+    what their letters stand on."""
 
     text: Sequence[str]
     x0: NDArray[np.float64]
     y0: NDArray[np.float64]
     x1: NDArray[np.float64]
     y1: NDArray[np.float64]
+    base: NDArray[np.float64]
 
 
 class Line(NamedTuple):
@@ -62,7 +63,7 @@ class Line(NamedTuple):
     x0: float
     x1: float
     y: float
-    """Its bottom."""
+    """What its letters stand on. Bottoms differ from font to font."""
     height: float
     column: int
     """Number of the column on its page, in reading order."""
@@ -87,6 +88,7 @@ class _Segment(NamedTuple):
     x1: float
     y0: float
     y1: float
+    base: float
 
 
 def _segments(words: Words) -> list[_Segment]:
@@ -100,13 +102,19 @@ def _segments(words: Words) -> list[_Segment]:
     breaks = (overlap < 0.5 * low) | (gap > low) | (gap < -low)
     starts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
     left, right = np.minimum.reduceat(words.x0, starts), np.maximum.reduceat(words.x1, starts)
-    # A superscript must not make its line higher: the word with the most characters decides.
-    size = np.array([len(word) for word in words.text])
-    ends = np.append(starts[1:], len(size))
+    size = [len(word) for word in words.text]
+    tall = np.round(height, 1).tolist()
+    ends = [*starts[1:].tolist(), len(size)]
     made = []
-    for start, end, x0, x1 in zip(starts.tolist(), ends.tolist(), left.tolist(), right.tolist(), strict=True):
-        widest = start + int(np.argmax(size[start:end]))
-        made.append(_Segment(" ".join(words.text[start:end]), x0, x1, float(words.y0[widest]), float(words.y1[widest])))
+    for start, end, x0, x1 in zip(starts.tolist(), ends, left.tolist(), right.tolist(), strict=True):
+        # Neither a superscript nor a name in another font makes its line higher or lower: what most letters have decides.
+        letters: Counter[float] = Counter()
+        for i in range(start, end):
+            letters[tall[i]] += size[i]
+        usual = letters.most_common(1)[0][0]
+        main = next(i for i in range(start, end) if tall[i] == usual)
+        y0, y1, base = (float(column[main]) for column in (words.y0, words.y1, words.base))
+        made.append(_Segment(" ".join(words.text[start:end]), x0, x1, y0, y1, base))
     return made
 
 
@@ -199,10 +207,11 @@ def _lines(segments: Sequence[_Segment], members: Sequence[int], column: int) ->
             count += 1
         own = sorted(rest[:count], key=lambda s: s.x0)
         del rest[:count]
-        height = max(s.y1 - s.y0 for s in own)
+        main = max(own, key=lambda s: len(s.text))
+        height = main.y1 - main.y0
         row = any(b.x0 - a.x1 > height for a, b in pairwise(own))
         text = " ".join(s.text for s in own)
-        yield Line(text, own[0].x0, max(s.x1 for s in own), min(s.y0 for s in own), height, column, row)
+        yield Line(text, own[0].x0, max(s.x1 for s in own), main.base, height, column, row)
 
 
 def text_of(pages: Sequence[Sequence[Line]]) -> str:
@@ -227,15 +236,22 @@ def text_of(pages: Sequence[Sequence[Line]]) -> str:
 
 
 def _repeated(pages: Sequence[Sequence[Line]]) -> set[tuple[int, int]]:
-    """Headers, footers and page numbers, as page and place: lines at the edge that stand on many pages, numbers aside."""
+    """Headers, footers and page numbers, as page and place: lines at the edge that stand, numbers aside, on three pages and on
+    REPEATED of those from the first of them to the last (chapters have headers of their own); numbers that count the pages."""
     found: dict[str, list[tuple[int, int]]] = {}
     for number, page in enumerate(pages):
         order = sorted(range(len(page)), key=lambda place: -page[place].y)
         for place in dict.fromkeys((*order[:EDGE_LINES], *order[-EDGE_LINES:])):
-            key = NUMBER.sub("#", " ".join(page[place].text.split()))
-            found.setdefault(key, []).append((number, place))
-    least = max(3.0, REPEATED * len(pages))
-    return {spot for spots in found.values() if len({number for number, _ in spots}) >= least for spot in spots}
+            text = " ".join(page[place].text.split())
+            counts = text.isdecimal() and len(text) < 6
+            found.setdefault(f"page {int(text) - number}" if counts else NUMBER.sub("#", text), []).append((number, place))
+    repeated: set[tuple[int, int]] = set()
+    for key, spots in found.items():
+        count = len({number for number, _ in spots})
+        among = spots[-1][0] - spots[0][0] + 1
+        if count >= 3 and (key.startswith("page ") or count >= REPEATED * among):
+            repeated.update(spots)
+    return repeated
 
 
 def _pitches(page: Sequence[Line]) -> dict[int, float]:
@@ -259,7 +275,7 @@ def _edges(page: Sequence[Line]) -> dict[int, tuple[float, float]]:
 
 def _between(before: Line, line: Line, pitch: float, left: float, right: float) -> str:
     """What stands between two lines of a column."""
-    if before.y - line.y > 1.35 * pitch or abs(before.height - line.height) > 0.15 * line.height:
+    if before.y - line.y > 1.35 * pitch or abs(before.height - line.height) > 0.2 * line.height:
         return "\n\n"
     if before.row or line.row or ITEM.match(line.text):
         return "\n"

@@ -134,6 +134,22 @@ def test_headers_footers_and_page_numbers_go(tmp_path: Path) -> None:
     assert made.count(LEFT[1]) == 8, "lines that repeat within pages stay"
 
 
+def test_headers_of_chapters_and_numbers_on_some_pages_go(tmp_path: Path) -> None:
+    pages = []
+    for number in range(20):
+        first = number % 5 == 0
+        head = (
+            []
+            if first
+            else [Put(72, 760, f"Chapter {number // 5}: {'BCDE'[number // 5]}rooks"), Put(500, 760, str(number + 3))]
+        )
+        foot = [Put(300, 30, str(number + 3))] if first else []
+        pages.append([*head, *column([f"{'abcdefghijklmnopqrst'[number]} {line}" for line in LEFT]), *foot])
+    made = text(tmp_path, *pages)
+    assert "uilding" not in made
+    assert not any(sign.isdecimal() for sign in made)
+
+
 def test_two_pages_are_too_few_to_tell_a_header(tmp_path: Path) -> None:
     page = [Put(72, 760, "Annals"), *column(LEFT)]
     assert text(tmp_path, page, page).count("Annals") == 2
@@ -154,9 +170,8 @@ def test_pages_without_text(tmp_path: Path) -> None:
 
 
 def test_ligatures_become_letters() -> None:
-    words = Words(
-        ["ﬁne", "eﬄuent", "a\u00ad"], *(np.array(v, float) for v in ([0, 30, 70], [0, 0, 0], [20, 60, 80], [10, 10, 10]))
-    )
+    boxes = [0, 30, 70], [0, 0, 0], [20, 60, 80], [10, 10, 10], [2, 2, 2]
+    words = Words(["ﬁne", "eﬄuent", "a\u00ad"], *(np.array(values, np.float64) for values in boxes))
     assert text_of([lines_of(words)]) == "fine effluent a-"
 
 
@@ -217,6 +232,6 @@ def test_hostile_files_stop_nothing(tmp_path: Path, small_box: Sandbox) -> None:
 def test_every_word_is_there_once_wherever_it_stands(boxes: list[tuple[float, float, float, float]]) -> None:
     box = np.array(boxes, np.float64).reshape(-1, 4)
     text = [f"w{i}x" for i in range(len(boxes))]
-    lines = lines_of(Words(text, box[:, 0], box[:, 1], box[:, 0] + box[:, 2], box[:, 1] + box[:, 3]))
+    lines = lines_of(Words(text, box[:, 0], box[:, 1], box[:, 0] + box[:, 2], box[:, 1] + box[:, 3], box[:, 1]))
     assert sorted(word for line in lines for word in line.text.split()) == sorted(text)
     assert sorted(text_of([lines]).split()) == sorted(text)
