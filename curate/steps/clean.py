@@ -16,11 +16,14 @@ __all__ = ["Replace", "Unicode", "Whitespace"]
 
 
 class Unicode(Rewrite):
-    """Repair text that was decoded wrongly (mojibake, HTML entities, terminal escapes), and bring it into one normal form.
+    """Repair text that was decoded wrongly (mojibake, HTML entities, terminal escapes), take out what cannot be seen, and
+    bring the characters into one normal form. The first step of all: later ones would take away what it reads as evidence.
 
     The repair is ftfy's, without what is a matter of style: quotes, ligatures, wide characters and line ends stay as they
     are. Entities are left alone in a text that holds a `<`: it is markup. A kernel names the few lines that may need it, so
-    that the cost is O(bytes) and ftfy (about 2 MB/s) for those alone.
+    that the cost is O(bytes) and ftfy (about 2 MB/s) for those alone. Control characters, the zero-width space and their like
+    go (see `whitespace`), and what `remove` names: they come last, because a soft hyphen or a C1 control character is often
+    half of a letter that can be repaired. All is repeated until nothing changes: what goes may join its neighbours.
     """
 
     step: Literal["unicode"] = "unicode"
@@ -29,14 +32,25 @@ class Unicode(Rewrite):
         description="Normal form of Unicode. nfc composes accents; nfkc also folds ligatures, wide letters and superscripts, "
         "which loses meaning (10⁵ becomes 105); none leaves the text as it is.",
     )
+    remove: tuple[
+        Literal["soft_hyphens", "bidi_controls", "private_use", "variation_selectors", "tags", "replacement"], ...
+    ] = Field(
+        ("soft_hyphens",),
+        description="More characters to take out: soft_hyphens (U+00AD); bidi_controls, which turn the direction of text and "
+        "can hide it; private_use, the glyphs of icon fonts; variation_selectors, which choose how emoji and ideographs look; "
+        "tags (U+E0000 on), invisible letters; replacement (U+FFFD), what decoding lost.",
+    )
 
     def bind(self) -> Callable[[pl.Series], pl.Series]:
         import ftfy
         import polars as pl
 
         from curate.analysis import text_buffers
+        from curate.kernels.columns import strings
         from curate.kernels.mojibake import needs_repair
+        from curate.kernels.whitespace import REMOVABLE, strip_invisible
 
+        also = sum(1 << REMOVABLE.index(kind) for kind in set(self.remove))
         forms: dict[str, Literal["NFC", "NFKC"]] = {"nfc": "NFC", "nfkc": "NFKC"}
         form = forms.get(self.normalization)
         unstable = _unstable(form) if form else ""
@@ -66,13 +80,30 @@ class Unicode(Rewrite):
             lines = lines.with_columns(_put(lines["line"], which, pl.Series(fixed, dtype=pl.String)))
             return lines.group_by("row", maintain_order=True).agg(pl.col("line").str.join("\n"))["line"]
 
-        def repair(texts: pl.Series) -> pl.Series:
+        def strip(texts: pl.Series) -> pl.Series:
+            offsets, data = text_buffers(texts)
+            left, kept = strip_invisible(offsets, data, also)
+            return texts if left[-1] == offsets[-1] - offsets[0] else pl.Series(strings(left, kept), dtype=pl.String)
+
+        def once(texts: pl.Series) -> pl.Series:
             # The form comes first: composing can join a pair that only then reads as mojibake, and twice must be once.
             if form:
                 which = texts.str.contains(unstable)
                 texts = _put(texts, which, texts.filter(which).str.normalize(form))
             which = suspects(texts)
-            return _put(texts, which, by_line(texts.filter(which))) if which.any() else texts
+            if which.any():
+                texts = _put(texts, which, by_line(texts.filter(which)))
+            return strip(texts)
+
+        def repair(texts: pl.Series) -> pl.Series:
+            result = once(texts)
+            left = (result != texts).arg_true()
+            while left.len():
+                before = result.gather(left)
+                after = once(before)
+                result = result.scatter(left, after)
+                left = left.filter(after != before)
+            return result
 
         return repair
 
@@ -101,9 +132,12 @@ def _put(texts: pl.Series, which: pl.Series, others: pl.Series) -> pl.Series:
 class Whitespace(Rewrite):
     """One form of white space: line ends are `\\n`, no invisible or control characters, no trailing spaces, no blank runs.
 
-    Control characters go (but tab and newline), and zero-width space, word joiner and byte order mark; the zero-width
-    joiners stay, which scripts and emoji need. At most one blank line in a row, none at the ends of the text. Spacing inside
-    lines stays: it means something in code, tables and verse. O(bytes), a kernel.
+    Goes before whatever looks at lines or counts them, and after `unicode`, which repairs what stands between C1 control
+    characters. `\\r\\n`, lone `\\r` and the other line breaks of Unicode (UAX #14: vertical tab, form feed, U+0085, U+2028,
+    U+2029) become `\\n`. Control characters go (but tab and newline), and the zero-width space, word joiner, invisible
+    operators, annotation marks and byte order mark; the zero-width joiners stay, which scripts and emoji need. At most one
+    blank line in a row, none at the ends of the text. Spacing inside lines stays: it means something in code, tables and
+    verse. O(bytes), a kernel.
     """
 
     step: Literal["whitespace"] = "whitespace"

@@ -60,10 +60,36 @@ def test_the_form_is_reached(rows: list[str], form: Literal["nfc", "nfkc"]) -> N
 
 
 def test_every_character_alone_or_after_another_reaches_the_form() -> None:
-    """Of those that Python's Unicode knows; polars' tables may be newer."""
-    chars = [chr(code) for code in range(0x80, 0x30000) if unicodedata.category(chr(code)) not in ("Cs", "Cn", "Cc")]
+    """Of those that Python's Unicode knows (polars' tables may be newer), and that the step does not take out."""
+    chars = [chr(code) for code in range(0x80, 0x30000) if unicodedata.category(chr(code)) not in ("Cs", "Cn", "Cc", "Cf")]
     rows = [char + "a" + char for char in chars]
     assert UNICODE["nfc"](pl.Series(rows)).to_list() == [unicodedata.normalize("NFC", row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("hy\xadphen \x00\u200bzero\ufeff", "hyphen zero"),
+        ("sÃ\xad, mi gÃ¼ey", "sí, mi güey"),  # the soft hyphen is half of an í
+        ("e\xad\u0301", "é"),  # what parted them is gone, and they compose
+        ("fish &am\u200bp; chips", "fish & chips"),
+        ("&#8203;a", "a"),
+        (
+            "می\u200cخواهم 🧑\u200d🚀 \u200fעברית \ue000 ❤\ufe0f \ufffd\n\tx",
+            "می\u200cخواهم 🧑\u200d🚀 \u200fעברית \ue000 ❤\ufe0f \ufffd\n\tx",
+        ),
+        ("a\r\nb\rc\x0cd\u2028e", "a\r\nb\rc\x0cd\u2028e"),
+    ],
+)
+def test_unicode_takes_out_what_cannot_be_seen(text: str, clean: str) -> None:
+    assert apply(Unicode(), text, "x", text) == [clean, "x", clean]
+
+
+def test_unicode_takes_out_more_when_asked() -> None:
+    text = "a\u202eb \ue000 ❤\ufe0f \U000e0041 \ufffd hy\xadphen"
+    every = ("bidi_controls", "private_use", "variation_selectors", "tags", "replacement")
+    assert apply(Unicode(remove=every), text) == ["ab  ❤   hy\xadphen"]
+    assert apply(Unicode(remove=()), text) == [text]
 
 
 @settings(deadline=None, max_examples=200)
