@@ -109,7 +109,7 @@ def _optional(data: Any, i: Any, also: int) -> int:
 def _break(data: Any, i: Any) -> int:
     """Bytes of the line break, other than newline and return, that starts at byte i; 0 for none."""
     b, one, two = data[i], np.uint64(1), np.uint64(2)
-    if b == _VT or b == _FF:
+    if b in (_VT, _FF):
         return 1
     if b == 0xC2:
         return 2 if data[i + one] == 0x85 else 0

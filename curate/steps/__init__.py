@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from curate.steps.boilerplate import BoilerplateLines
 from curate.steps.c4 import C4Lines, C4Quality
+from curate.steps.citations import Citations
 from curate.steps.clean import Replace, Unicode, Whitespace
 from curate.steps.code import CodeQuality
 from curate.steps.fineweb import FinewebQuality
@@ -16,6 +18,8 @@ from curate.steps.language import Language
 from curate.steps.length import Length
 from curate.steps.madlad import MadladQuality
 from curate.steps.python import Python
+from curate.steps.refinedweb import RefinedwebLines, RefinedwebQuality
+from curate.steps.repeated import RepeatedLines
 from curate.steps.split import Split
 from curate.steps.url import Url
 from curate.steps.word_list import WordList
@@ -26,6 +30,7 @@ STEPS = (
     Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
     Split, Url, WordList, Python, CodeQuality, MadladQuality,
     Fineweb2Quality,
+    BoilerplateLines, Citations, RefinedwebLines, RefinedwebQuality, RepeatedLines,
 )  # fmt: skip
 
 
@@ -51,7 +56,12 @@ _Step = Annotated[
     | Python
     | CodeQuality
     | MadladQuality
-    | Fineweb2Quality,
+    | Fineweb2Quality
+    | BoilerplateLines
+    | Citations
+    | RefinedwebLines
+    | RefinedwebQuality
+    | RepeatedLines,
     Field(discriminator="step"),
 ]
 

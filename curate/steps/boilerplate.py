@@ -1,0 +1,179 @@
+"""Lines that every site has and no text needs: cookie banners, legal notices, calls to share and subscribe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from curate.declare import Rewrite
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["BoilerplateLines"]
+
+Language = Literal["en", "de", "fr", "es", "it", "nl", "pt", "pl", "sv"]
+
+# In lower case. A line goes when it is one of these, marks and signs at its ends aside.
+_WHOLE: dict[Language, str] = {
+    "en": "accept|accept all|accept all cookies|accept and close|accept cookies|add to cart|advertisement|allow all|"
+    "allow all cookies|allow cookies|back to top|click to share|close menu|cookie notice|cookie policy|cookie preferences|"
+    "cookie settings|cookies settings|decline all|follow us|follow us on facebook|follow us on instagram|"
+    "follow us on social media|follow us on twitter|got it|i accept|i agree|join our mailing list|leave a comment|load more|"
+    "log in|log in to reply|log out|login|manage cookies|manage preferences|necessary cookies only|newsletter|"
+    "newsletter signup|print this page|privacy & cookies|privacy policy|privacy settings|read more|reject all|"
+    "reject all cookies|save preferences|share on facebook|share on linkedin|share on pinterest|share on twitter|"
+    "share on whatsapp|share on x|share this|share this article|share this page|share this post|share this story|share via|"
+    "sign in|sign up|sign up for our newsletter|sign up now|skip navigation|skip to content|skip to main content|"
+    "sponsored content|subscribe|subscribe now|subscribe to our newsletter|terms & conditions|terms and conditions|"
+    "terms of service|terms of use|toggle navigation|tweet this",
+    "de": "akzeptieren|alle akzeptieren|alle cookies akzeptieren|alle ablehnen|alle cookies zulassen|alle zulassen|"
+    "allgemeine geschäftsbedingungen|anmelden|anzeige|auf facebook teilen|auf twitter teilen|auswahl speichern|"
+    "beitrag teilen|artikel teilen|cookie-einstellungen|cookie-richtlinie|cookies akzeptieren|cookies zulassen|datenschutz|"
+    "datenschutzerklärung|diese seite drucken|diesen artikel teilen|diesen beitrag teilen|einstellungen speichern|"
+    "folgen sie uns|folge uns|ich stimme zu|impressum|jetzt abonnieren|jetzt anmelden|mehr erfahren|mehr lesen|"
+    "nach oben|newsletter abonnieren|nur notwendige cookies|seite drucken|weiterlesen|werbung|zum inhalt springen|"
+    "zum seitenanfang|zur navigation springen|zurück nach oben",
+    "fr": "accepter|accepter et fermer|accepter les cookies|accepter tous les cookies|accepter tout|aller au contenu|"
+    "aller au contenu principal|conditions générales d'utilisation|conditions générales de vente|connexion|"
+    "continuer sans accepter|en savoir plus|gérer les cookies|gérer mes cookies|haut de page|imprimer cette page|"
+    "inscription à la newsletter|j'accepte|lire la suite|mentions légales|paramétrer les cookies|partager cet article|"
+    "partager cette page|partager sur facebook|partager sur linkedin|partager sur twitter|politique de confidentialité|"
+    "politique de cookies|publicité|refuser tout|retour en haut|s'abonner à la newsletter|s'inscrire à la newsletter|"
+    "se connecter|suivez-nous|tout accepter|tout refuser",
+    "es": "acepto|aceptar|aceptar cookies|aceptar todas|aceptar todas las cookies|aceptar todo|aviso legal|"
+    "compartir en facebook|compartir en twitter|compartir en whatsapp|comparte este artículo|compartir este artículo|"
+    "configuración de cookies|configurar cookies|gestionar cookies|iniciar sesión|ir al contenido|leer más|"
+    "política de cookies|política de privacidad|publicidad|rechazar todas|rechazar todo|saltar al contenido|seguir leyendo|"
+    "síganos|síguenos|suscríbete|suscríbete a nuestra newsletter|suscríbete a nuestro boletín|suscribirse|"
+    "términos y condiciones|volver arriba",
+    "it": "accedi|accetta|accetta i cookie|accetta tutti|accetta tutti i cookie|accetta tutto|accetto|condividi su facebook|"
+    "condividi su twitter|condividi su whatsapp|condividi questo articolo|continua a leggere|gestisci cookie|"
+    "impostazioni dei cookie|informativa sulla privacy|informativa sui cookie|iscriviti alla newsletter|"
+    "iscriviti alla nostra newsletter|leggi tutto|note legali|preferenze cookie|pubblicità|rifiuta tutti|rifiuta tutto|"
+    "seguici|seguici su facebook|seguici su instagram|termini e condizioni|torna su|vai al contenuto",
+    "nl": "accepteer alle cookies|accepteren|advertentie|akkoord|algemene voorwaarden|alle cookies accepteren|"
+    "alle cookies toestaan|alles accepteren|alles weigeren|cookie-instellingen|cookiebeleid|cookies accepteren|"
+    "deel dit artikel|deel dit bericht|deel op facebook|deel op twitter|delen op facebook|delen via whatsapp|inloggen|"
+    "lees meer|lees verder|meld je aan voor de nieuwsbrief|meld je aan voor onze nieuwsbrief|naar boven|"
+    "naar inhoud springen|privacybeleid|privacyverklaring|schrijf je in voor onze nieuwsbrief|spring naar inhoud|"
+    "terug naar boven|volg ons",
+    "pt": "aceitar|aceitar cookies|aceitar todos|aceitar todos os cookies|aceitar tudo|aceito|aviso legal|"
+    "assine a nossa newsletter|assine nossa newsletter|compartilhar no facebook|compartilhar no twitter|"
+    "compartilhar no whatsapp|compartilhe este artigo|configurações de cookies|continuar lendo|continue lendo|"
+    "definições de cookies|entrar|fazer login|iniciar sessão|ir para o conteúdo|leia mais|ler mais|partilhar este artigo|"
+    "partilhar no facebook|política de cookies|política de privacidade|publicidade|pular para o conteúdo|rejeitar todos|"
+    "rejeitar tudo|siga-nos|subscreva a nossa newsletter|termos de uso|termos e condições|voltar ao topo",
+    "pl": "akceptuję|akceptuj wszystkie|czytaj dalej|czytaj więcej|do góry|polityka cookies|polityka prywatności|"
+    "przejdź do treści|reklama|regulamin|udostępnij na facebooku|ustawienia plików cookie|wróć na górę|zaakceptuj|"
+    "zaakceptuj wszystkie|zaloguj się|zapisz się do newslettera|zgadzam się",
+    "sv": "acceptera|acceptera alla|acceptera alla cookies|annons|cookie-inställningar|dela på facebook|dela på twitter|"
+    "dela sidan|följ oss|gå till innehåll|godkänn alla cookies|hoppa till innehåll|integritetspolicy|läs mer|logga in|"
+    "prenumerera på vårt nyhetsbrev|skriv ut|till toppen",
+}
+# A short line goes when it holds one of these.
+_PART: dict[Language, str] = {
+    "en": "all rights reserved|we use cookies|this site uses cookies|this website uses cookies|our site uses cookies|"
+    "our website uses cookies|uses cookies to ensure|uses cookies to improve|uses cookies to provide|uses cookies to give|"
+    "consent to the use of cookies|consent to our use of cookies|agree to our use of cookies|agree to the use of cookies|"
+    "accept the use of cookies|accept our use of cookies|javascript is disabled|javascript is not enabled|enable javascript|"
+    "javascript seems to be disabled|javascript must be enabled|browser does not support javascript|"
+    "subscribe to our newsletter|subscribe to our mailing list|sign up for our newsletter|sign up to our newsletter|"
+    "sign up for our free newsletter|sign up to receive our newsletter|click to share on|you can unsubscribe at any time|"
+    "this site is protected by recaptcha|your email address will not be published|required fields are marked|"
+    "click to email this to a friend|opens in new window)",
+    "de": "alle rechte vorbehalten|diese website verwendet cookies|diese webseite verwendet cookies|"
+    "diese seite verwendet cookies|"
+    "diese website nutzt cookies|diese webseite nutzt cookies|diese seite nutzt cookies|wir verwenden cookies|"
+    "wir nutzen cookies|unsere website verwendet cookies|verwendung von cookies zu|verwendung von cookies einverstanden|"
+    "javascript ist deaktiviert|javascript aktivieren|aktivieren sie javascript|bitte javascript|newsletter anmelden|"
+    "newsletter abonnieren|abonnieren sie unseren newsletter|e-mail-adresse wird nicht veröffentlicht|"
+    "erforderliche felder sind mit",
+    "fr": "tous droits réservés|ce site utilise des cookies|notre site utilise des cookies|nous utilisons des cookies|"
+    "nous utilisons les cookies|vous acceptez l'utilisation de cookies|vous acceptez l’utilisation de cookies|"
+    "vous acceptez l'utilisation des cookies|vous acceptez l’utilisation des cookies|javascript est désactivé|"
+    "activer javascript|activez javascript|inscrivez-vous à notre newsletter|abonnez-vous à notre newsletter|"
+    "recevez notre newsletter|adresse e-mail ne sera pas publiée|adresse de messagerie ne sera pas publiée|"
+    "champs obligatoires sont indiqués",
+    "es": "todos los derechos reservados|este sitio utiliza cookies|este sitio web utiliza cookies|este sitio usa cookies|"
+    "este sitio web usa cookies|esta web utiliza cookies|esta página utiliza cookies|utilizamos cookies|usamos cookies|"
+    "acepta el uso de cookies|aceptas el uso de cookies|javascript está desactivado|javascript está deshabilitado|"
+    "habilite javascript|habilita javascript|active javascript|suscríbete a nuestro boletín|suscríbete a nuestra newsletter|"
+    "suscríbase a nuestro boletín|correo electrónico no será publicada|campos obligatorios están marcados",
+    "it": "tutti i diritti riservati|tutti i diritti sono riservati|questo sito utilizza cookie|questo sito utilizza i cookie|"
+    "questo sito usa cookie|questo sito usa i cookie|utilizziamo i cookie|utilizziamo cookie|usiamo i cookie|"
+    "acconsenti all'uso dei cookie|acconsenti all'utilizzo dei cookie|accetti l'uso dei cookie|javascript è disabilitato|"
+    "abilitare javascript|abilita javascript|iscriviti alla newsletter|iscriviti alla nostra newsletter|"
+    "indirizzo email non sarà pubblicato|campi obbligatori sono contrassegnati",
+    "nl": "alle rechten voorbehouden|deze website maakt gebruik van cookies|deze site maakt gebruik van cookies|"
+    "deze website gebruikt cookies|deze site gebruikt cookies|wij gebruiken cookies|we gebruiken cookies|"
+    "akkoord met het gebruik van cookies|javascript is uitgeschakeld|javascript staat uit|schakel javascript in|"
+    "meld je aan voor onze nieuwsbrief|schrijf je in voor onze nieuwsbrief|inschrijven voor onze nieuwsbrief|"
+    "e-mailadres wordt niet gepubliceerd|vereiste velden zijn gemarkeerd",
+    "pt": "todos os direitos reservados|este site utiliza cookies|este site usa cookies|este website utiliza cookies|"
+    "este website usa cookies|utilizamos cookies|usamos cookies|concorda com a utilização de cookies|"
+    "concorda com o uso de cookies|aceita o uso de cookies|aceita a utilização de cookies|javascript está desativado|"
+    "javascript está desabilitado|habilite o javascript|ative o javascript|assine nossa newsletter|"
+    "subscreva a nossa newsletter|endereço de e-mail não será publicado|campos obrigatórios são marcados",
+    "pl": "wszelkie prawa zastrzeżone|wszystkie prawa zastrzeżone|ta strona używa plików cookie|"
+    "ta strona korzysta z plików cookie|"
+    "strona używa plików cookie|ta strona używa cookies|ta strona używa ciasteczek|używamy plików cookie|"
+    "włącz obsługę javascript|zapisz się do naszego newslettera|adres e-mail nie zostanie opublikowany",
+    "sv": "alla rättigheter förbehållna|med ensamrätt|vi använder cookies|webbplatsen använder cookies|sidan använder cookies|"
+    "aktivera javascript|javascript är avstängt|javascript är inaktiverat|prenumerera på vårt nyhetsbrev|"
+    "e-postadress kommer inte publiceras|obligatoriska fält är märkta",
+}  # fmt: skip
+# What may stand at the ends of such a line: marks, bullets, arrows, signs.
+_ENDS = " \t\r\u00a0.,:;!?…*•·-–—_|/\\<>«»‹›\"'“”„()[]{}#+=~^►▶▼▲△▽→←↑↓⇒×✓✔✕✖©®™"
+
+
+class BoilerplateLines(Rewrite):
+    """Drop lines of web pages that belong to the site and not to the text: cookie banners, "Share this", "All rights reserved".
+
+    A list of phrases, some 40 a language: a line goes when it is one of those that make a whole line ("Accept all cookies"), or
+    is short and holds one that says it all ("we use cookies"). Case and the marks at its ends do not matter. Blocks of code
+    stay (fenced or indented, as CommonMark has them); a blank line that only parted the line from its neighbours goes with it.
+    For web pages, where such lines are the site's: a book's imprint loses "All rights reserved" too. O(bytes).
+    """
+
+    step: Literal["boilerplate_lines"] = "boilerplate_lines"
+    releases_gil: ClassVar[bool] = True
+    languages: tuple[Language, ...] = Field(
+        get_args(Language), min_length=1, description="Languages whose phrases are looked for, whatever the text's own."
+    )
+    max_words: int = Field(
+        25, ge=1, description="Most words, cut at white space, of a line that goes for a phrase that it holds."
+    )
+
+    def bind(self) -> Callable[[pl.Series], pl.Series]:
+        import numpy as np
+        import polars as pl
+
+        from curate.analysis import text_buffers
+        from curate.kernels.columns import strings
+        from curate.kernels.edits import drop_lines, take_spans
+        from curate.kernels.line_kinds import code_lines, line_measures
+        from curate.kernels.lines import lines
+
+        whole = pl.Series(sorted({phrase for language in self.languages for phrase in _WHOLE[language].split("|")}))
+        parts = sorted({phrase for language in self.languages for phrase in _PART[language].split("|")})
+        longest = max(phrase.count(" ") + 1 for phrase in whole) + 2  # a sign at either end
+
+        def rewrite(texts: pl.Series) -> pl.Series:
+            offsets, data = text_buffers(texts)
+            found = lines(offsets, data)
+            words = line_measures(found, data).words
+            short = (words > 0) & (words <= max(self.max_words, longest)) & ~code_lines(found, data)
+            which = np.flatnonzero(short)
+            line = pl.Series(strings(*take_spans(data, found.starts[which], found.ends[which])), dtype=pl.String)
+            line = line.str.to_lowercase()
+            holds = line.str.contains_any(parts).to_numpy() & (words[which] <= self.max_words)
+            brief = np.flatnonzero(words[which] <= longest)
+            holds[brief] |= line.gather(brief).str.strip_chars(_ENDS).is_in(whole.implode()).to_numpy()
+            drop = np.zeros(len(words), np.bool_)
+            drop[which[holds]] = True
+            return pl.Series(strings(*drop_lines(offsets, data, found, drop)), dtype=pl.String) if drop.any() else texts
+
+        return rewrite
