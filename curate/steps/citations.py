@@ -45,8 +45,9 @@ class Citations(Rewrite):
     Those of the English, German, French, Spanish, Italian, Dutch, Portuguese, Polish, Swedish, Russian, Japanese and Chinese
     Wikipedias, with the blank before them that is one too many then; a line that held nothing else goes. C4 takes out `[]`,
     `[1]`, `[edit]` and `[citation needed]` wherever they stand. Here they stay where they mean something else: in blocks of
-    code and between backticks, in Markdown links (`[1](...)`, `[text][1]`, `[1]: ...`), within other brackets, and a number at
-    the start of a line, which is an entry of a list of references. `[]` and `[0]` are no citations. O(bytes).
+    code and between backticks, in Markdown links (`[1](...)`, `[text][1]`, `[1]: ...`), within other brackets, and numbers
+    that are entries of a list of references or an index (`sys.argv[1]`, `sshd[430]:`); `Param[3]` at the end of a line cannot
+    be told from a citation. `[]` and `[0]` are none. O(bytes).
     """
 
     step: Literal["citations"] = "citations"
@@ -77,7 +78,7 @@ class Citations(Rewrite):
             found = lines(offsets, data)
             runs = brackets(found, data, code_lines(found, data))
             run = pl.Series(strings(*take_spans(data, runs.starts, runs.ends)), dtype=pl.String)
-            marks = np.where(runs.leads, run.str.contains(named).to_numpy(), run.str.contains(every).to_numpy())
+            marks = np.where(runs.no_number, run.str.contains(named).to_numpy(), run.str.contains(every).to_numpy())
             if not marks.any():
                 return texts
             words_before = line_measures(found, data).words

@@ -34,7 +34,8 @@ class RepeatedLines(Rewrite):
 
     White space at their ends aside, byte for byte equal. A paragraph is a run of lines that are not blank. Blocks of code stay
     (fenced or indented, as CommonMark has them), as do rows of tables (lines that begin with `|`) and lines without a letter or
-    or digit: rules and underlines. Blank lines that only parted a dropped line from its neighbours go with it. O(bytes).
+    digit: rules and underlines. Blank lines that only parted a dropped line from its neighbours go with it. For prose: markup
+    and tables without frames repeat by nature. O(bytes).
     """
 
     step: Literal["repeated_lines"] = "repeated_lines"

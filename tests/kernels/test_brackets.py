@@ -11,9 +11,23 @@ from curate.kernels.lines import lines
 from tests.kernels.texts import column
 
 _PIECES = ["[1]", "[edit]", "[", "]", "[]", "a", " ", "  ", "\t", "(", ":", ".", ",", "`", "``", "~", "\\", "\n",
-    "é", "\u0301", "[" + "x" * 41 + "]", "\r"]  # fmt: skip
+    "é", "\u0301", "_", "=", ";", "..", "]", "'", "[" + "x" * 41 + "]", "\r"]  # fmt: skip
 rows_of_brackets = st.lists(st.lists(st.sampled_from(_PIECES), max_size=25).map("".join), max_size=4)
 RUN = re.compile(r"(?:\[[^\[\]]{1,40}\])+")
+
+
+def index(before: str, rest: str) -> bool:
+    bare = before.rstrip(" \t")
+    if rest.startswith("_"):
+        return True
+    if bare != before:
+        return bare == ".." or bare.endswith((":", "="))
+    word = re.search(r"[^ \t\]]*$", before)[0]  # type: ignore[index]
+    if before.endswith(("]", "_")):
+        return True
+    if not re.search(r"[0-9A-Za-z]$", word):
+        return False
+    return rest.startswith((":", ";", "=")) or bool(re.search(r"[^0-9A-Za-z\x80-\U0010ffff'-]", word))
 
 
 def twin(line: str) -> list[tuple[str, str, bool]]:
@@ -41,7 +55,7 @@ def twin(line: str) -> list[tuple[str, str, bool]]:
                 cut += rest[: len(rest) - len(rest.lstrip(" \t"))]
             elif not rest or rest[0] in " \t\r,.:;!?)":
                 cut = before[len(before.rstrip(" \t")) :] + cut
-            runs.append((match[0], cut, leads))
+            runs.append((match[0], cut, leads or index(before, rest)))
         i = match.end()
     return runs
 

@@ -98,6 +98,9 @@ def test_phrases_are_as_they_are_looked_for() -> None:
         ("use `a[1]` or ``b[2]``, a[0], a[], a[i], x[2020], [01], [1, 2], [1-3]", None),
         ("[[1]] and [see [2]] and \\[3]", None),
         ("- [x] task and [ ] task", None),
+        ("sys.version_info[1], sshd[430]: v[256]; x_[3] a(b[4] size: [106], n = [5]", None),
+        (".. [1] PEP 8\nsee [1]_ and text\ntext][12]", None),
+        ("The 2nd[4] l'été[5] of well-known[6].", "The 2nd l'été of well-known."),
         ("", ""),
     ],
 )
