@@ -103,7 +103,7 @@ def _index(data: Any, begin: int, start: int, end: int, stop: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _word(b: Any) -> bool:
-    return 0x30 <= b <= 0x39 or 0x41 <= b & 0xDF <= 0x5A
+    return bool(0x30 <= b <= 0x39 or 0x41 <= b & 0xDF <= 0x5A)
 
 
 @njit(cache=True, nogil=True)

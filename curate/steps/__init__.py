@@ -18,6 +18,7 @@ from curate.steps.language import Language
 from curate.steps.length import Length
 from curate.steps.madlad import MadladQuality
 from curate.steps.python import Python
+from curate.steps.redact import Redact
 from curate.steps.refinedweb import RefinedwebLines, RefinedwebQuality
 from curate.steps.repeated import RepeatedLines
 from curate.steps.split import Split
@@ -30,7 +31,7 @@ STEPS = (
     Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
     Split, Url, WordList, Python, CodeQuality, MadladQuality,
     Fineweb2Quality,
-    BoilerplateLines, Citations, RefinedwebLines, RefinedwebQuality, RepeatedLines,
+    BoilerplateLines, Citations, RefinedwebLines, RefinedwebQuality, RepeatedLines, Redact,
 )  # fmt: skip
 
 
@@ -61,7 +62,8 @@ _Step = Annotated[
     | Citations
     | RefinedwebLines
     | RefinedwebQuality
-    | RepeatedLines,
+    | RepeatedLines
+    | Redact,
     Field(discriminator="step"),
 ]
 
