@@ -47,6 +47,8 @@ class Pipeline:
         self._keep_scores = keep_scores
         self._steps: list[tuple[Step, Callable[[Any], Any]]] = [(step, step.bind()) for step in steps]
         self.seconds: dict[str, float] = {}
+        self.counts: dict[str, dict[str, int]] = {}
+        """What rewrites counted on the rows that went on, by step."""
 
     def run(self, frame: pl.DataFrame, first_row: int, shard: int) -> Outcome:
         """Apply the steps to a frame of readable rows, the first of which is row `first_row` of its shard."""
@@ -84,12 +86,20 @@ class Pipeline:
     ) -> tuple[Batch, Reading]:
         import polars as pl
 
+        def counted(keep: bool) -> None:
+            for name, n in getattr(function, "counts", dict)().items():
+                if keep:
+                    of_step = self.counts.setdefault(step.step, {})
+                    of_step[name] = of_step.get(name, 0) + n
+
         try:
             result = _call(step, function, batch, reading)
+            counted(True)
         except CurateError:
             raise
         except (Exception, pl.exceptions.PanicException):  # noqa: BLE001 - the culprit is found row by row, and rejected
-            batch, result = _row_by_row(step, function, batch, reading, outcome)
+            counted(False)
+            batch, result = _row_by_row(step, function, batch, reading, outcome, counted)
             if len(batch) == 0:
                 return batch, reading
         match step:
@@ -216,9 +226,17 @@ def _only(batch: Batch, keep: pl.Series) -> Batch:
 
 
 def _row_by_row(
-    step: Step, function: Callable[[Any], Any], batch: Batch, reading: Reading, outcome: Outcome
+    step: Step,
+    function: Callable[[Any], Any],
+    batch: Batch,
+    reading: Reading,
+    outcome: Outcome,
+    counted: Callable[[bool], None],
 ) -> tuple[Batch, Any]:
-    """Apply a step that failed on a batch to each of its rows alone: the good rows and their result; the others rejected."""
+    """Apply a step that failed on a batch to each of its rows alone: the good rows and their result; the others rejected.
+
+    `counted` is told after each whether what the step counted is kept.
+    """
     import polars as pl
 
     results: list[pl.DataFrame] = []
@@ -227,9 +245,11 @@ def _row_by_row(
         one = Batch(batch.frame.slice(i, 1), batch.text.slice(i, 1), batch.row.slice(i, 1), batch.shard)
         try:
             result = _call(step, function, one, reading)
+            counted(True)
         except CurateError:
             raise
         except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001 - any error of a step is its row's
+            counted(False)
             good.append(False)
             outcome.rejected.append(
                 {

@@ -85,6 +85,7 @@ def _run_part(
     skipped: Counter[str] = Counter()
     counts: dict[str, Any] = {"chunks": 0, "rows_in": 0, "kept": 0, "rejected": 0, "bytes_in": 0, "notes": []}
     pipeline.seconds.clear()
+    pipeline.counts.clear()
     assert plan.take is not None
     read_only = [c for c in plan.take.also if c not in plan.take.replaced]
     began = time.perf_counter()
@@ -127,6 +128,8 @@ def _run_part(
     if skipped:
         counts["skipped"] = dict(skipped)
     counts["step_seconds"] = dict(pipeline.seconds)
+    if pipeline.counts:
+        counts["step_counts"] = {step: dict(of) for step, of in pipeline.counts.items()}
     counts["seconds"] = time.perf_counter() - began
     return counts, chunk, first_row
 

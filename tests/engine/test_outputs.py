@@ -198,6 +198,17 @@ def test_a_step_that_raises_costs_only_the_row(run: Run, tmp_path: Path, monkeyp
     assert [row["text"] for row in lines_of(tmp_path / "read.jsonl")] == ["A", "B"]
 
 
+def test_what_a_rewrite_counted_is_in_the_stats(run: Run, tmp_path: Path) -> None:
+    rows = [{"text": f"write to person{i}@mail.org or call +49 30 1234{i:04}"} for i in range(3)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"text": "nothing to see"}]))
+    assert run("clean", tmp_path / "in.jsonl", "-o", tmp_path / "out", "--save-as", "jsonl", "--steps", "redact") == (0, "")
+    assert stats(tmp_path / "out")["step_counts"] == {"redact": {"email": 3, "phone": 3}}
+    (part,) = (tmp_path / "out" / "data").iterdir()
+    assert [row["text"] for row in lines_of(part)] == ["write to <EMAIL> or call <PHONE>"] * 3 + ["nothing to see"]
+    assert run("clean", tmp_path / "in.jsonl", "-o", tmp_path / "plain", "--steps", "whitespace") == (0, "")
+    assert "step_counts" not in stats(tmp_path / "plain")
+
+
 def test_folders_of_others_are_refused_and_left_alone(run: Run, tmp_path: Path) -> None:
     source = write_lines(tmp_path / "in.jsonl", 5)
     for name in ("notes.txt", "data/mine.jsonl", ".git/config"):

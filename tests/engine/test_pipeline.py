@@ -55,6 +55,33 @@ class Shout(Rewrite):
         return ways[self.how]
 
 
+class Vowels(Rewrite):
+    """Takes out the vowels, and counts them; fails on a text with a digit, in the middle."""
+
+    step: Literal["vowels"] = "vowels"
+
+    def bind(self) -> Callable[[pl.Series], pl.Series]:
+        return _Vowels()
+
+
+class _Vowels:
+    def __init__(self) -> None:
+        self._found: dict[str, int] = {}
+
+    def __call__(self, texts: pl.Series) -> pl.Series:
+        for text in texts:
+            for char in text:
+                if char.isdigit():
+                    raise ValueError("a digit")
+                if char in "aeiou":
+                    self._found[char] = self._found.get(char, 0) + 1
+        return texts.str.replace_all("[aeiou]", "")
+
+    def counts(self) -> dict[str, int]:
+        found, self._found = self._found, {}
+        return found
+
+
 class Tag(Map):
     """Adds a column, or not."""
 
@@ -184,3 +211,18 @@ def test_an_analysis_is_made_once_and_forgotten_when_the_text_changes() -> None:
     batch = Batch(pl.DataFrame({"id": ["a"]}), pl.Series(["x"]), pl.Series([0]))
     assert [batch.share(analysis), batch.share(analysis)] == [1, 1]
     assert seen == ["x"]
+
+
+def test_what_rewrites_count() -> None:
+    pipeline = Pipeline([Vowels()], pick("instruction"))
+    frame = pl.DataFrame({"id": ["x", "y"], "instruction": ["a tree", "io"], "output": ["an oak", ""]})
+    pipeline.run(frame, 0, 0)
+    assert pipeline.counts == {"vowels": {"a": 3, "e": 2, "o": 2, "i": 1}}
+
+
+def test_rejected_rows_are_not_counted() -> None:
+    pipeline = Pipeline([Vowels()], pick("instruction"))
+    frame = pl.DataFrame({"id": ["x", "y", "z"], "instruction": ["aa", "aaa", "a"], "output": ["", "i 7", "o"]})
+    outcome = pipeline.run(frame, 0, 0)
+    assert [row["id"] for row in outcome.rejected] == ["y"]
+    assert pipeline.counts == {"vowels": {"a": 3, "o": 1}}
