@@ -290,7 +290,7 @@ def _scan(offsets: Any, data: Any, wanted: int, out: Any) -> int:
                     first, end, found = _colons(data, i, start, stop)
                     if found:
                         n = _put(out, n, d, _COLONS, first, end)
-                        i = end
+                        i += 1
                         continue
                 if wanted & 1 << _ASSIGNMENT:
                     first, end = _assignment(data, i, start, stop)

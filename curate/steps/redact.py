@@ -66,7 +66,7 @@ _NUMBER = re.compile(
             [2-9]\d\d(?(us)(?P=us)|[ .-])\d{4}(?![\w-]|\.\d)
         |(?<![\w.+/-])0[1-9](?P<fr>[ .-])\d\d(?:(?P=fr)\d\d){3}(?!\w|[ .-]\d)  # France: 01 23 45 67 89
         |(?<![\w.+/-])0(?:20[ ]\d{4}[ ]\d{4}|[17]\d{3}[ ]\d{6}|1\d\d[ ]\d{3}[ ]\d{4})(?!\w|[ .-]\d)  # United Kingdom
-        |(?<![\w.+/-])(?:\(0\d{2,5}\)[ ]?|0\d{2,5}[ ]?/[ ]?)\d{3,8}(?:[ -]\d{1,5}){0,3}+(?![\w/]|\.\d)  # Germany: 030 / 123456
+        |(?<![\w.+/-])(?:\(0\d{2,5}\)[ ]?|0\d{2,5}[ ]?/[ ]?)\d{2,8}(?:[ -]\d{1,5}){0,4}+(?![\w/]|\.\d)  # Germany: 030 / 123456
     )""",
     re.X,
 )
@@ -202,6 +202,12 @@ def _is_host(name: bytes) -> bool:
     return b"." in name and not _NOBODY.search(name) and not name.startswith(b"127.")
 
 
+def _is_email(text: bytes, host: bytes, before: bytes) -> bool:
+    """Somebody's, rather than the login of a URL or of a repository."""
+    login = re.search(rb"://[^\s/@]*:$", before) is not None or text.lower().startswith(b"git@")
+    return not login and not _NOBODY.search(host)
+
+
 def _entropy(text: bytes) -> float:
     """Shannon's, in bits a byte."""
     return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
@@ -218,13 +224,15 @@ def _in_number(chunk: bytes, lead: int, end: int, private: bool) -> Iterator[tup
         if match.start() >= end:
             break
         text, kind = match[0], match.lastgroup
-        if kind == "ipv4" and _is_address(text, chunk[: match.start()], chunk[match.end() :], private):
+        # Not all that stands around: a window may be a table of a megabyte.
+        before, after = chunk[max(match.start() - _BEFORE, 0) : match.start()], chunk[match.end() : match.end() + _BEFORE]
+        if kind == "ipv4" and _is_address(text, before, after, private):
             yield match.start(), match.end(), "ipv4"
         elif kind == "credit_card" and _is_card(text):
             yield match.start(), match.end(), "credit_card"
         elif kind == "us_ssn":
             yield match.start(), match.end(), "us_ssn"
-        elif kind == "phone" and _is_phone(text) and not _in_bytes(chunk[: match.start()], chunk[match.end() :]):
+        elif kind == "phone" and _is_phone(text) and not _in_bytes(before, after):
             yield match.start(), match.end(), "phone"
         else:
             continue
@@ -242,7 +250,7 @@ def _in_window(window: str, chunk: bytes, lead: int, end: int, private: bool) ->
             yield from _in_number(chunk, lead, end, private)
         case "address":
             found = _EMAIL.search(chunk, lead)
-            if found and found.end() <= end and not _NOBODY.search(found[1]) and not found[0].lower().startswith(b"git@"):
+            if found and found.end() <= end and _is_email(found[0], found[1], chunk[: found.start()]):
                 yield found.start(), found.end(), "email"
         case "login":
             found = _LOGIN.match(chunk, lead)
@@ -309,7 +317,7 @@ class Redact(Rewrite):
     @classmethod
     def _some(cls, replacements: dict[Kind, str | tuple[str, ...]]) -> dict[Kind, str | tuple[str, ...]]:
         for kind, values in replacements.items():
-            if not values:
+            if values == ():
                 raise ValueError(f'{kind}: no replacement given; an empty string takes the hit out: "{kind}": [""]')
         return replacements
 

@@ -27,7 +27,11 @@ LIMITS = str(LISTS.parent / "limits")
 CASES: dict[str, list[dict[str, Any]]] = {
     "replace": [{"pattern": r"\s+$"}, {"pattern": r"(?m)^#.*\n?", "value": ""}],
     "length": [{}, {"min_chars": None}, {"min_words": 5, "max_words": 100, "max_chars": 10_000, "max_bytes": 20_000}],
-    "unicode": [{}, {"normalization": "nfkc"}, {"normalization": "none"}],
+    "unicode": [{}, {"normalization": "nfkc"}, {"normalization": "none", "remove": ["bidi_controls", "private_use", "tags"]}],
+    "citations": [{}, {"numbers": False}],
+    "boilerplate_lines": [{}, {"languages": ["en"], "max_words": 5}],
+    "repeated_lines": [{}, {"min_chars": 3, "consecutive": True}, {"min_chars": 3}],
+    "redact": [{}, {"kinds": ["email", "phone"], "replacements": {"email": ["a", "b"]}, "private_addresses": True}],
     "language": [{}, {"allow": ["en"], "min_confidence": 0.5}],
     "split": [{}, {"validation": 0.5, "seed": 7}],
     "fineweb2_quality": [
