@@ -290,6 +290,8 @@ class Redact(Rewrite):
     street addresses cannot be told by form, and stay. What was put in a place is not replaced again. How many were replaced,
     by kind, stands in `stats.json` under `step_counts`.
 
+    Comes right after `unicode` and `whitespace`: filters write down what they drop, and that should hold nothing of anybody.
+
     FineWeb replaced e-mail and public IPv4 addresses (datatrove `PIIFormatter`); StarCoder (arXiv 2305.06161) put tags like
     these. A kernel names short windows, and only these are looked at: O(bytes) and some microseconds for each window.
     """
