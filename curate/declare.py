@@ -136,7 +136,8 @@ class Filter(Step):
     """Measures rows; `bind()` returns batch -> frame with one row a row and a column for each score that a rule names.
 
     The runner applies `rules()` in order: the first that a row fails is its reason, and the score that decided is written
-    with the dropped row. Scores must not depend on the other rows of the batch.
+    with the dropped row. Scores must not depend on the other rows of the batch. The text that a filter gets has `\\n` for
+    `\\r\\n`, so that line ends do not matter; what is written keeps them.
     """
 
     def rules(self) -> tuple[Rule, ...]:

@@ -189,7 +189,7 @@ def _call(step: Step, function: Callable[[Any], Any], batch: Batch, reading: Rea
 
     if isinstance(step, Rewrite):
         return reading.rewrite(batch.frame, lambda texts: _checked_texts(step, function(texts), texts))
-    result: pl.DataFrame = function(batch)
+    result: pl.DataFrame = function(_with_line_feeds(batch) if isinstance(step, Filter) else batch)
     if isinstance(step, Filter):
         wanted = [rule.score for rule in step.rules() if rule.on]
         _check_frame(step, result, wanted, batch)
@@ -205,6 +205,25 @@ def _call(step: Step, function: Callable[[Any], Any], batch: Batch, reading: Rea
         if "reason" in result.columns and not set(result["reason"].drop_nulls()) <= set(step.gives_up):
             raise StepError(f"step '{step.step}' gives rows up for a reason that it does not declare")
     return result
+
+
+def _with_line_feeds(batch: Batch) -> Batch:
+    """The batch as filters see it: `\\r\\n` reads as `\\n`, whatever is written.
+
+    Or the same text would score otherwise when it comes from Windows: to rules that part paragraphs at two `\\n`, a book with
+    `\\r\\n` is one paragraph, and every line that is blank but for `\\r` repeats the one before.
+    """
+    seen = batch.share(_line_feeds)
+    if seen is None:
+        return batch
+    seen.frame = batch.frame  # which a map may have given a column since
+    return seen
+
+
+def _line_feeds(batch: Batch) -> Batch | None:
+    if not batch.text.str.contains("\r\n", literal=True).any():
+        return None
+    return Batch(batch.frame, batch.text.str.replace_all("\r\n", "\n", literal=True), batch.row, batch.shard)
 
 
 def _checked_texts(step: Step, after: pl.Series, before: pl.Series) -> pl.Series:

@@ -209,6 +209,17 @@ def test_scores_do_not_depend_on_the_neighbours(kind: type[Filter], options: dic
     assert same(function(batch_of(list(TEXTS), step)).to_dicts(), scores.to_dicts())
 
 
+@pytest.mark.parametrize(("kind", "options"), [p for p in ALL if issubclass(p.values[0], Filter)])
+def test_line_ends_do_not_matter(kind: type[Filter], options: dict[str, Any]) -> None:
+    step = build(kind, options)
+    rows = [text for text in TEXTS if "\r" not in text] + [f"{PROSE}\n\n{PROSE}\n- a list…\n"]
+    windows = [text.replace("\n", "\r\n") for text in rows]
+    unix, other = (through(step, [frame_of(texts, step)]) for texts in (rows, windows))
+    assert same(other.frame.drop("text").to_dicts(), unix.frame.drop("text").to_dicts())
+    assert [row["value"] for row in dropped(other)] == [row["value"] for row in dropped(unix)]
+    assert {*other.frame["text"], *(row["text"] for row in dropped(other))} == set(windows), "what is written is as it was"
+
+
 @pytest.mark.parametrize(("kind", "options"), [p for p in ALL if issubclass(p.values[0], Rewrite)])
 def test_rewriting_twice_changes_nothing_more(kind: type[Rewrite], options: dict[str, Any]) -> None:
     step = build(kind, options)
