@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["Replace", "Unicode", "Whitespace"]
+
+
+# Line breaks besides the newline, and but for U+0085: among C1 characters that is more often an ellipsis of windows-1252.
+_BREAKS = re.compile("([\r\x0b\x0c\u2028\u2029]+)")
 
 
 class Unicode(Rewrite):
@@ -74,7 +79,10 @@ class Unicode(Rewrite):
             which = suspects(lines["line"])
             # A call a line is how ftfy works; there are few of them.
             fixed = [
-                ftfy.fix_text(line, markup if has_markup else plain)
+                "".join(
+                    part if number % 2 else ftfy.fix_text(part, markup if has_markup else plain)
+                    for number, part in enumerate(_BREAKS.split(line))
+                )
                 for line, has_markup in lines.filter(which).select("line", "markup").iter_rows()
             ]
             lines = lines.with_columns(_put(lines["line"], which, pl.Series(fixed, dtype=pl.String)))

@@ -39,6 +39,7 @@ def apply(step: Rewrite, *rows: str) -> list[str]:
         ("“quoted” ﬁne ＡＢ 10⁵\r\n", "“quoted” ﬁne ＡＢ 10⁵\r\n"),
         ("schön ist schön", "schön ist schön"),
         ("one line\nschÃ¶n\n\nlast\n", "one line\nschön\n\nlast\n"),
+        ("schÃ¶n\r\nÂ 0\rÂ 0\u2028Â 0", "schön\r\n\xa00\r\xa00\u2028\xa00"),
         ("", ""),
     ],
 )
