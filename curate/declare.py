@@ -102,9 +102,12 @@ class Step(Options):
     """One row-wise operation. Subclasses give `step` a Literal default: its name in recipes."""
 
     step: str
-    releases_gil: ClassVar[bool] = False
-    """What `bind()` returns spends its time in kernels and polars, with no Python for each row: threads do as well as
-    processes."""
+
+    @property
+    def releases_gil(self) -> bool:
+        """Whether what `bind()` returns spends its time in kernels and polars, with no Python for each row: threads do as
+        well as processes. Steps that always do say `releases_gil: ClassVar[bool] = True`."""
+        return False
 
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the step reads; a row without one has null there."""

@@ -168,7 +168,8 @@ def test_a_killed_worker_is_one_line_and_the_next_run_goes_on(
     rows: Path, tmp_path: Path, inside: Callable[..., tuple[int, str]]
 ) -> None:
     out = tmp_path / "out"
-    steps = (*STEPS, "--steps", "language")  # holds the GIL, so its workers are processes
+    # fasttext holds the GIL, so that its workers are processes.
+    steps = (*STEPS, "--steps", "language", "--set", "steps.2.engine=fasttext")
     process = start("clean", rows, "-o", out, "--workers", "2", "--quiet", *steps)
     wait_for_parts(process, out, 1)
     os.kill(children(process.pid)[0], signal.SIGKILL)
