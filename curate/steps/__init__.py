@@ -15,7 +15,9 @@ from curate.steps.gopher import GopherQuality, GopherRepetition
 from curate.steps.language import Language
 from curate.steps.length import Length
 from curate.steps.madlad import MadladQuality
+from curate.steps.perplexity import Perplexity
 from curate.steps.python import Python
+from curate.steps.quality import Fasttext, Quality
 from curate.steps.split import Split
 from curate.steps.url import Url
 from curate.steps.word_list import WordList
@@ -25,7 +27,7 @@ __all__ = ["STEPS", "AnyStep"]
 STEPS = (
     Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
     Split, Url, WordList, Python, CodeQuality, MadladQuality,
-    Fineweb2Quality,
+    Fineweb2Quality, Quality, Fasttext, Perplexity,
 )  # fmt: skip
 
 
@@ -51,7 +53,10 @@ _Step = Annotated[
     | Python
     | CodeQuality
     | MadladQuality
-    | Fineweb2Quality,
+    | Fineweb2Quality
+    | Quality
+    | Fasttext
+    | Perplexity,
     Field(discriminator="step"),
 ]
 
