@@ -30,7 +30,7 @@ TOLD_WORDS = 25
 TOLD_DOCUMENTS = 5
 """In fewer documents a word tells of these documents rather than of a class."""
 
-_OF_THE_MODEL = {"bits", "epochs", "learning_rate", "l2", "validation", "sample_bytes", "seed"}
+_OF_THE_MODEL = {"bits", "epochs", "learning_rate", "weight_decay", "validation", "sample_bytes", "seed"}
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -61,7 +61,7 @@ class TrainQuality(InputJob):
     bits: int = Field(20, ge=18, le=22, description="The model has 2^bits weights of 4 bytes, which words and pairs share.")
     epochs: int = Field(5, ge=1, le=100, description="How often each example is seen.")
     learning_rate: float = Field(0.1, gt=0, le=10, description="Learning rate of Adagrad.")
-    l2: float = Field(1e-4, ge=0, le=1, description="How strongly weights are pulled towards 0.")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="How strongly weights are pulled towards 0 (L2).")
     validation: float = Field(0.1, ge=0, lt=1, description="Share of the rows to measure on and not to train on.")
     sample_bytes: int = Field(
         100_000_000,
@@ -148,7 +148,7 @@ class TrainQuality(InputJob):
         order = np.concatenate([random.permutation(learn) for _ in range(self.epochs)])
         weights = np.zeros(1 << self.bits, np.float32)
         rates = (len(learn) / 2 / size[False], len(learn) / 2 / size[True])
-        bias, loss = fit(offsets, buckets, labels, order, weights, rates=rates, rate=self.learning_rate, l2=self.l2)
+        bias, loss = fit(offsets, buckets, labels, order, weights, rates=rates, rate=self.learning_rate, l2=self.weight_decay)
         test = np.flatnonzero(held_out)
         scores = _probabilities(offsets, buckets, test, weights, bias)
         metrics = _metrics(labels[test], scores)
