@@ -14,6 +14,8 @@ from curate.jobs.decontaminate import Decontaminate
 from curate.jobs.dedupe import Dedupe
 from curate.jobs.extract import Extract
 from curate.jobs.mix import Mix
+from curate.jobs.perplexity import TrainPerplexity
+from curate.jobs.quality import TrainQuality
 from curate.jobs.scrape import Scrape
 from curate.jobs.tokenize import Tokenize
 from curate.jobs.tokenizer import TrainTokenizer
@@ -35,10 +37,24 @@ JOBS: tuple[type[Job], ...] = (
     Convert,
     Validate,
     Train,
+    TrainQuality,
+    TrainPerplexity,
 )
 
 AnyJob = Annotated[
-    Scrape | Extract | Clean | Dedupe | Decontaminate | Mix | TrainTokenizer | Tokenize | Convert | Validate | Train,
+    Scrape
+    | Extract
+    | Clean
+    | Dedupe
+    | Decontaminate
+    | Mix
+    | TrainTokenizer
+    | Tokenize
+    | Convert
+    | Validate
+    | Train
+    | TrainQuality
+    | TrainPerplexity,
     Field(discriminator="job"),
 ]
 """Any job of the catalog, told by its `job`."""

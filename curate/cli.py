@@ -226,7 +226,7 @@ def _add_job(kind: type[Job]) -> None:
     parent = app
     for group in groups:
         if group not in [n for n in parent if not n.startswith("-")]:
-            parent.command(App(name=group, help=f"Jobs on a {group}.", help_format="plaintext"))
+            parent.command(App(name=group, help=f"Jobs of `{group}`.", help_format="plaintext"))
         parent = parent[group]
 
     def command(*input: str, **given: Any) -> int:

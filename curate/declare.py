@@ -206,6 +206,9 @@ class Work(Protocol):
     shards: int
     """How many shards the input has."""
 
+    own_shards: int
+    """How many of them are of `input`; those that follow are of what the job reads beside it (`InputJob.beside`)."""
+
     results: dict[str, list[Result]]
     """What the finished stages of this job returned, by stage name, in order of shard or partition."""
 
@@ -323,6 +326,14 @@ class InputJob(Job):
 
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the job's own stages read from their batches."""
+        return ()
+
+    def beside(self) -> tuple[str, ...]:
+        """Addresses that the job reads beside `input`, such as examples of another class.
+
+        Their shards come after those of `input` and hold no row of it. Their format is told on its own. `Rows` stages see
+        the shards of `input` alone.
+        """
         return ()
 
     def peak_memory(self, bytes: int, rows: int) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from curate.declare import Batch, Job, Shards, Single
+from curate.declare import Batch, Exchange, Job, Shards, Single
 
 
 @dataclass
@@ -23,10 +23,16 @@ class MemoryWork:
     single: bool = False
     said: list[str] = field(default_factory=list)
     rows: int = 0
+    beside: int = 0
+    """How many of the last lists are of what the job reads beside its input."""
 
     @property
     def shards(self) -> int:
         return len(self.input)
+
+    @property
+    def own_shards(self) -> int:
+        return self.shards - self.beside
 
     def batches(self) -> Iterator[Batch]:
         for shard in range(self.shards) if self.single else [self.index]:
@@ -42,17 +48,25 @@ class MemoryWork:
         self.said.append(message)
 
 
-def run_job(job: Job, folder: Path, input: list[list[pl.DataFrame]], order: list[int] | None = None) -> MemoryWork:
-    """Run a job made of `Shards` and `Single` stages; shards are worked on in `order`. Returns the last stage's work."""
+def run_job(
+    job: Job, folder: Path, input: list[list[pl.DataFrame]], order: list[int] | None = None, *, beside: int = 0
+) -> MemoryWork:
+    """Run a job made of `Shards`, `Exchange` and `Single` stages; shards are worked on in `order`.
+
+    The last `beside` lists of the input are of what the job reads beside it. Returns the last stage's work.
+    """
     results: dict[str, list[dict[str, Any]]] = {}
-    last = MemoryWork(folder, input)
+    last = MemoryWork(folder, input, beside=beside)
     for stage in job.stages():
-        if isinstance(stage, Shards):
-            done = {i: stage.work(MemoryWork(folder, input, i, results)) for i in order or range(len(input))}
+        if isinstance(stage, Exchange):
+            works = (MemoryWork(folder, input, i, results, beside=beside) for i in range(stage.partitions))
+            results[stage.name] = [stage.work(work) for work in works]
+        elif isinstance(stage, Shards):
+            done = {i: stage.work(MemoryWork(folder, input, i, results, beside=beside)) for i in order or range(len(input))}
             results[stage.name] = [done[i] for i in range(len(input))]
         else:
             assert isinstance(stage, Single)
-            last = MemoryWork(folder, input, 0, results, single=True)
+            last = MemoryWork(folder, input, 0, results, single=True, beside=beside)
             results[stage.name] = [stage.work(last)]
     return last
 

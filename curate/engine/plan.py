@@ -37,6 +37,11 @@ class Plan(Options):
     reading: Reading | None = None
     text_column: str = "text"
     take: Take | None = None
+    own_shards: int = 0
+    """Shards of `inputs`; those that follow are of what the job reads beside them."""
+    beside_reading: Reading | None = None
+    """How the rows of the shards beside are read."""
+    beside_take: Take | None = None
     save_as: SaveAs = "jsonl.zst"
     alone: str | None = None
     """A column of JSON text that is the whole output row: `messages` (bare chats), `record` (rows that pass unchanged)."""
@@ -49,6 +54,14 @@ class Plan(Options):
     def the_job(self) -> Job:
         """The job, from its options."""
         return parse_job(self.job)
+
+    def how(self, index: int) -> tuple[Reading, Take]:
+        """How the rows of a shard are read, and which of their columns."""
+        own = index < self.own_shards
+        reading, take = (self.reading, self.take) if own else (self.beside_reading, self.beside_take)
+        assert reading is not None
+        assert take is not None
+        return reading, take
 
     @property
     def bytes(self) -> int:
@@ -75,7 +88,7 @@ def make_plan(
     beside = f"{folder.parent}/" if upstream else None
     if not isinstance(job, InputJob):
         return Plan(job=options, folder=str(folder), digest=_digest(job, [], upstream, beside))
-    sources, notes = _sources(job, folder, target)
+    sources, notes = _sources(job, job.input, folder, target)
     shards = cut(sources)
     rows = [stage for stage in job.stages() if isinstance(stage, Rows)]
     steps = [step for stage in rows for step in (*stage.left(folder), *stage.steps)]
@@ -84,6 +97,15 @@ def make_plan(
     if job.reading() == "auto":
         notes.append(f"format: {name}")
     take = _take(job, name, steps, scores)
+    other_shards: list[Shard] = []
+    other_name: Reading | None = None
+    if job.beside():
+        others, more = _sources(job, job.beside(), folder, target)
+        if both := {s.address for s in sources} & {s.address for s in others}:
+            raise InputError(f"{job.job}: {sorted(both)[0]}: named on both sides")
+        other_shards = [Shard(index=len(shards) + i, pieces=shard.pieces) for i, shard in enumerate(cut(others))]
+        other_name, _ = _told(job, other_shards)
+        sources, notes = [*sources, *others], [*notes, *more]
     makes = [made for step in steps if isinstance(step, Expand) and (made := step.makes_format())]
     kind = (job.save_as if isinstance(job, RowsJob) else None) or save_as or "jsonl.zst"
     columnar = kind in ("parquet", "datasets")
@@ -101,8 +123,11 @@ def make_plan(
         job=options,
         folder=str(folder),
         digest=_digest(job, sources, upstream, beside),
-        inputs=job.input,
-        shards=tuple(shards),
+        inputs=(*job.input, *job.beside()),
+        shards=(*shards, *other_shards),
+        own_shards=len(shards),
+        beside_reading=other_name,
+        beside_take=_take(job, other_name, (), ()) if other_name else None,
         reading=name,
         text_column=job.text_column,
         take=take,
@@ -114,14 +139,14 @@ def make_plan(
     )
 
 
-def _sources(job: InputJob, folder: Path, target: Path | None) -> tuple[list[Source], list[str]]:
+def _sources(job: InputJob, addresses: Sequence[str], folder: Path, target: Path | None) -> tuple[list[Source], list[str]]:
     """The files to read, and what a person should know of those that are left out."""
-    if not job.input:
+    if not addresses:
         raise UsageError(f"{job.job}: nothing to read was named (in a recipe, the first job must name its input)")
-    for address in job.input:
+    for address in addresses:
         if target is not None and not is_remote(address) and target.resolve() == Path(address).resolve():
             raise UsageError(f"{address}: the output would overwrite the input; name another file")
-    sources, ignored = resolve(job.input)
+    sources, ignored = resolve(addresses)
     notes = []
     written = [s for s in sources if _is_output(s, folder, target)]
     if written:
@@ -131,7 +156,7 @@ def _sources(job: InputJob, folder: Path, target: Path | None) -> tuple[list[Sou
         more = f" and {len(ignored) - 3} more" if len(ignored) > 3 else ""
         notes.append(f"left out, of no known kind: {', '.join(ignored[:3])}{more}")
     if all(s.size == 0 and s.kind != "hub" for s in sources):
-        raise InputError(f"{', '.join(job.input[:3])}: empty, there is nothing to read")
+        raise InputError(f"{', '.join(addresses[:3])}: empty, there is nothing to read")
     return sources, notes
 
 
@@ -212,7 +237,8 @@ def _head(source: Source) -> Iterator[Any]:
 def _tell_format(job: InputJob, shards: Sequence[Shard]) -> tuple[Reading, bool]:
     row = _first_row(shards)
     if row is None:
-        raise InputError(f"{job.input[0]}: no row in it can be read (see `curate validate`)")
+        where = shards[0].pieces[0].source.address
+        raise InputError(f"{where}: no row in it can be read (see `curate validate`)")
     name = detect(row, job.text_column)
     if name is None:
         keys = ", ".join(list(row)[:8]) if isinstance(row, dict) else type(row).__name__

@@ -46,6 +46,7 @@ class StageWork:
         self.folder = Path(plan.folder)
         self.index = index
         self.shards = len(plan.shards)
+        self.own_shards = plan.own_shards
         self.results = results
         self._plan = plan
         self._single = single
@@ -70,11 +71,10 @@ class StageWork:
         import polars as pl
 
         plan = self._plan
-        assert plan.reading is not None
-        assert plan.take is not None
-        reading = pick(plan.reading, plan.text_column)
+        name, take = plan.how(index)
+        reading = pick(name, plan.text_column)
         first = 0
-        for chunk in read(plan.shards[index], plan.take):
+        for chunk in read(plan.shards[index], take):
             frame = reading.normalize(chunk.frame)
             row = pl.int_range(first, first + frame.height, eager=True)
             first += frame.height
@@ -161,7 +161,9 @@ def keeps_books(job: Job, stage: Stage) -> bool:
 def unit_count(plan: Plan, stage: Rows | Shards | Exchange | Single) -> int:
     """How many units a stage has."""
     match stage:
-        case Rows() | Shards():
+        case Rows():
+            return plan.own_shards
+        case Shards():
             return len(plan.shards)
         case Exchange():
             return stage.partitions

@@ -17,7 +17,9 @@ from curate.steps.gopher import GopherQuality, GopherRepetition
 from curate.steps.language import Language
 from curate.steps.length import Length
 from curate.steps.madlad import MadladQuality
+from curate.steps.perplexity import Perplexity
 from curate.steps.python import Python
+from curate.steps.quality import Fasttext, Quality
 from curate.steps.redact import Redact
 from curate.steps.refinedweb import RefinedwebLines, RefinedwebQuality
 from curate.steps.repeated import RepeatedLines
@@ -28,11 +30,11 @@ from curate.steps.word_list import WordList
 __all__ = ["STEPS", "AnyStep"]
 
 STEPS = (
-    Unicode, Whitespace, Replace, C4Lines, Language, Length, GopherQuality, GopherRepetition, FinewebQuality, C4Quality,
-    Split, Url, WordList, Python, CodeQuality, MadladQuality,
-    Fineweb2Quality,
-    BoilerplateLines, Citations, RefinedwebLines, RefinedwebQuality, RepeatedLines, Redact,
+    Unicode, Whitespace, Redact, Citations, BoilerplateLines, RefinedwebLines, RepeatedLines, C4Lines, Replace, Url,
+    Language, Length, GopherQuality, GopherRepetition, C4Quality, FinewebQuality, Fineweb2Quality, RefinedwebQuality,
+    MadladQuality, CodeQuality, WordList, Quality, Fasttext, Perplexity, Python, Split,
 )  # fmt: skip
+"""In the order that they are usually used in: cleaning, filters by rule, learned filters, one's own."""
 
 
 def _named(value: Any) -> Any:
@@ -43,27 +45,30 @@ def _named(value: Any) -> Any:
 _Step = Annotated[
     Unicode
     | Whitespace
-    | Replace
+    | Redact
+    | Citations
+    | BoilerplateLines
+    | RefinedwebLines
+    | RepeatedLines
     | C4Lines
+    | Replace
+    | Url
     | Language
     | Length
     | GopherQuality
     | GopherRepetition
-    | FinewebQuality
     | C4Quality
-    | Split
-    | Url
-    | WordList
-    | Python
-    | CodeQuality
-    | MadladQuality
+    | FinewebQuality
     | Fineweb2Quality
-    | BoilerplateLines
-    | Citations
-    | RefinedwebLines
     | RefinedwebQuality
-    | RepeatedLines
-    | Redact,
+    | MadladQuality
+    | CodeQuality
+    | WordList
+    | Quality
+    | Fasttext
+    | Perplexity
+    | Python
+    | Split,
     Field(discriminator="step"),
 ]
 

@@ -176,6 +176,16 @@ def train(folder: Path) -> dict[str, Any]:
     }
 
 
+def quality(folder: Path) -> dict[str, Any]:
+    bad = [{"text": f"buy {row['text'][:40]} now {i}"} for i, row in enumerate(texts_of(40))]
+    sides = [write_lines(folder / name, lines, broken=0) for name, lines in (("good", texts_of(60)), ("bad", bad))]
+    return {"input": [sides[0]], "bad": [sides[1]], "bits": 18, "validation": 0.2}
+
+
+def perplexity(folder: Path) -> dict[str, Any]:
+    return {"input": [write_lines(folder / "in", texts_of(60), broken=0)], "validation": 0.2}
+
+
 def weights(data: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(data.rglob("*.safetensors"))]
 
@@ -218,5 +228,7 @@ CASES: dict[str, Case] = {
     "tokenize": Case(tokenize, tokens),
     "convert": Case(convert, written_rows),
     "validate": Case(validate, written_rows),
+    "perplexity train": Case(perplexity, every_file),
+    "quality train": Case(quality, every_file),
     "train": Case(train, weights, exact=False, cut=False),
 }

@@ -19,6 +19,7 @@ from curate.declare import Batch, Expand, Filter, Map, Rewrite, Step
 from curate.engine.pipeline import Outcome, Pipeline
 from curate.formats.readings import pick
 from tests.contract.texts import PROSE, TEXTS, texts
+from tests.models import fasttext_model, perplexity_model, quality_model
 
 FUNCTIONS = "tests.steps.functions"
 LISTS = Path(__file__).parents[1] / "steps" / "lists"
@@ -43,6 +44,9 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "python": [{"function": f"{FUNCTIONS}:long_enough"}, {"function": f"{FUNCTIONS}:length", "min": 5, "columns": ["extra"]}],
     "word_list": [{"words": ["timetable", "the same line", "文章", "Straße"]}, {"words": ["a"], "match": "substring"}],
     "url": [{"lists": [f"{LISTS}/ut1"], "hard_words": f"{LISTS}/hard.txt", "soft_words": f"{LISTS}/soft.txt"}],
+    "quality": [{"model": quality_model()}],
+    "perplexity": [{"model": perplexity_model()}, {"model": perplexity_model(), "max_perplexity": 100}],
+    "fasttext": [{"model": fasttext_model(), "label": "__label__hq"}],
 }
 """Options to try each step with; `{}` where a step is not named here."""
 
