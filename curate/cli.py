@@ -353,6 +353,8 @@ def _build(kind: type[Job], options: dict[str, Any], changes: Sequence[str]) -> 
     from curate.recipe import explain, set_option
 
     content = {"job": kind.model_fields["job"].default, **options}
+    if "steps" in content:
+        content["steps"] = [_mapping(step) for step in content["steps"]]
     if changes:
         content = kind.model_validate(content).model_dump(mode="json") if _complete(kind, content) else content
     for change in changes:
@@ -363,6 +365,18 @@ def _build(kind: type[Job], options: dict[str, Any], changes: Sequence[str]) -> 
         message, path = explain(error, kind, content)
         flag = "--" + path.replace("_", "-") if path and "." not in path else path
         raise UsageError(f"{content['job']}: {flag}: {message}" if flag else f"{content['job']}: {message}") from None
+
+
+def _mapping(step: str) -> Any:
+    """A step as `--steps` gives it: its name, or `{step: NAME, option: value}`, which is YAML."""
+    import yaml
+
+    if not step.lstrip().startswith("{"):
+        return step
+    try:
+        return yaml.safe_load(step)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--steps {step}: not YAML: {getattr(error, 'problem', None) or error}") from error
 
 
 def _complete(kind: type[Job], content: dict[str, Any]) -> bool:
