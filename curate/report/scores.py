@@ -44,7 +44,10 @@ class ScoreView:
 
 
 def score_views(filters: Sequence[dict[str, Any]]) -> list[list[ScoreView]]:
-    """For each filter the scores that a rule judges, from a job's stats (`curate.engine.scores.summary`)."""
+    """For each filter the scores that a rule judges, from a job's stats (`curate.engine.scores.summary`).
+
+    Scores without a number or name are left out, and where a score has many rules those that no row breaks.
+    """
     return [views for entry in filters if (views := _views(entry))]
 
 
@@ -56,6 +59,10 @@ def _views(entry: dict[str, Any]) -> list[ScoreView]:
         numbers = {value: n for value, n in counts.get("numbers", {}).items() if n}
         low = max((rule["min"] for rule in rules if rule["min"] is not None), default=None)
         high = min((rule["max"] for rule in rules if rule["max"] is not None), default=None)
+        if not numbers and not counts.get("names"):
+            continue  # evidence, or nothing but nulls: there is nothing to see that the dropped rows do not say
+        if len(rules) > 2:
+            rules = [rule for rule in rules if rule["fails"]] or rules[:1]
         ends = [value_text(float(value)) for value in (list(numbers)[:1] + list(numbers)[-1:])] or ["", ""]
         views.append(
             ScoreView(
@@ -92,7 +99,7 @@ def limit_text(rule: dict[str, Any]) -> str:
     """A rule's limits as people write them: `≥ 50`, `one of en, fr`, `none` for evidence."""
     parts = [f"{sign} {value_text(rule[key])}" for key, sign in (("min", "≥"), ("max", "≤")) if rule[key] is not None]
     if rule["among"] is not None:
-        parts.append(f"one of {', '.join(rule['among'])}"[:60] if rule["among"] else "none")
+        parts.append(excerpt(f"one of {', '.join(rule['among'])}", 60) if rule["among"] else "none")
     return " and ".join(parts)
 
 
@@ -114,7 +121,8 @@ def chart(view: ScoreView) -> dict[str, Any]:
         total = inside + outside
         tall = max(tall * (height - 4), 1.5)
         top = height - tall
-        title = f"{_end(spread, i)} to {_end(spread, i + 1)}: {total:,} rows"
+        span = _end(spread, i) if spread.unit else f"{_end(spread, i)} to {_end(spread, i + 1)}"
+        title = f"{span}: {total:,} rows"
         for kind, n in (("out", outside), ("in", inside)):
             if n:
                 size = tall * n / total
@@ -122,7 +130,7 @@ def chart(view: ScoreView) -> dict[str, Any]:
                 boxes.append({key: f"{value:.2f}" for key, value in box.items()} | {"kind": kind, "title": title})
                 top += size
     lines = [f"{min(max(place * width, 0.5), width - 0.5):.2f}" for place in spread.cuts(view.low, view.high)]
-    ends = {"low": _end(spread, 0), "high": _end(spread, len(spread.bars))}
+    ends = {"low": _end(spread, 0), "high": _end(spread, len(spread.bars) - spread.unit)}
     return {"width": width, "height": height, "boxes": boxes, "lines": lines, **ends}
 
 
