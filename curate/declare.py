@@ -113,6 +113,10 @@ class Step(Options):
         """Columns besides the text that the step reads; a row without one has null there."""
         return ()
 
+    def reads(self) -> tuple[str, ...]:
+        """Columns besides the text that the runner takes out of each row for the step."""
+        return self.needs()
+
     def bind(self) -> Callable[[Any], Any]:
         """The work itself, ready to run in this process. See the kinds of step for what goes in and out."""
         raise TypeError(f"{type(self).__name__} declares no bind()")
@@ -149,10 +153,10 @@ class Filter(Step):
         description="Read the scores from the columns `STEP.SCORE` of an earlier run with `keep_scores`, and compute nothing.",
     )
 
-    def needs(self) -> tuple[str, ...]:
-        """With `from_scores` the columns of the scores that the rules judge. A filter that reads columns adds its own."""
+    def reads(self) -> tuple[str, ...]:
+        """With `from_scores` only the columns of the scores that the rules judge."""
         if not self.from_scores:
-            return ()
+            return self.needs()
         return tuple(dict.fromkeys(self.score_column(rule.score) for rule in self.rules() if rule.on))
 
     def score_column(self, score: str) -> str:

@@ -171,14 +171,14 @@ def _take(job: InputJob, name: Reading, steps: Sequence[Step], scores: Sequence[
     """The columns that the job wants of its rows."""
     reading = pick(name, job.text_column)
     tag = [TAG] if getattr(job, "tag", False) else []
-    needs = (column for needs in (job.needs(), *(s.needs() for s in steps)) for column in needs)
+    needs = (column for needs in (job.needs(), *(s.reads() for s in steps)) for column in needs)
     return Take(
         columns=reading.columns,
         json_columns=("messages",) if name == "chat" else (),
         array_as=reading.array_as,
         whole=name == "record",
         also=_unique(column for column in needs if column not in reading.columns),
-        needed=_unique(c for step in steps if isinstance(step, Filter) and step.from_scores for c in step.needs()),
+        needed=_unique(c for step in steps if isinstance(step, Filter) and step.from_scores for c in step.reads()),
         replaced=_unique((*(c for step in steps for c in _written(step)), *scores, *tag)),
     )
 

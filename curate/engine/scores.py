@@ -84,7 +84,7 @@ class ScoreCounts:
                 column, kind = pl.when(column.is_not_null()).then(pl.lit("")), "evidence"
             else:
                 column, kind = column.cast(pl.String), "names"
-            exprs.append((name, kind, column.value_counts().implode().alias(name)))
+            exprs.append((name, kind, column.value_counts(name="__count").implode().alias(name)))
         if exprs and judged.height:
             found = judged.select(expr for _, _, expr in exprs)
             for name, kind, _ in exprs:

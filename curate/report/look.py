@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.declare import Rows, RowsJob, Step
+from curate.declare import Expand, Rows, RowsJob, Step
 from curate.engine.pipeline import TAG, Outcome, Pipeline
 from curate.engine.plan import Plan, make_plan
 from curate.engine.scores import summary
@@ -56,7 +56,8 @@ def look(console: Any, job: RowsJob, rows: int, sample: int, html: Path | None) 
     outcome = pipeline.run(drawn.frame, 0, 0)
     filters = summary(steps, pipeline.scores.as_json())
     sides = sides_of(filters, rows)
-    add_rows(sides, outcome.frame, reading.text(outcome.frame))
+    made = [name for step in steps if isinstance(step, Expand) and (name := step.makes_format())]
+    add_rows(sides, outcome.frame, (pick(made[-1]) if made else reading).text(outcome.frame))
     lines = _lines(plan, steps, drawn, outcome)
     for line in lines:
         console.print(line, soft_wrap=True)
@@ -115,11 +116,12 @@ def _sample(plan: Plan, count: int) -> Sample:
 
 def _lines(plan: Plan, steps: list[Step], sample: Sample, outcome: Outcome) -> list[str]:
     """What was read and what became of it."""
-    total, failed, dropped = sample.frame.height, outcome.rejected, sum(frame.height for frame in outcome.dropped)
+    failed, dropped = outcome.rejected, sum(frame.height for frame in outcome.dropped)
+    total = outcome.frame.height + len(failed) + dropped
     places = f" at {sample.places} places, spread over the input" if sample.places else ""
     lines = [
-        f"{', '.join(plan.inputs[:3])}: {total:,} rows drawn of {sample.rows:,} ({bytes_text(sample.bytes)} read{places}), "
-        f"by the hash of their ids; as {plan.reading}",
+        f"{', '.join(plan.inputs[:3])}: {sample.frame.height:,} rows drawn of {sample.rows:,} by the hash of their ids, as "
+        f"{plan.reading} ({bytes_text(sample.bytes)} read{places})",
         f"steps: {', '.join(step.step for step in steps)}",
     ]
     if sample.first:

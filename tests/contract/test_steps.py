@@ -226,7 +226,8 @@ def test_kept_scores_judge_as_computed_ones(kind: type[Filter], options: dict[st
     again = step.model_copy(update={"from_scores": True})
     assert isinstance(again, Filter)
     wanted = {again.score_column(rule.score) for rule in again.rules() if rule.on}
-    assert wanted <= set(again.needs()), "a filter that reads columns must add those of Filter.needs()"
+    assert set(again.reads()) == wanted
+    assert step.reads() == step.needs()
     frame = frame_of(list(TEXTS), step)
     scored = Pipeline([step], pick("text"), keep_scores=True, tag=True).run(frame, 0, 0).frame
     whole, kept = through(step, [frame]), Pipeline([again], pick("text")).run(scored, 0, 0)

@@ -25,6 +25,15 @@ from curate.report.watch import Silent
 from tests.command import stats, write_lines
 
 
+class Count(Filter):
+    """A score called as polars calls its own columns."""
+
+    step: Literal["count"] = "count"
+
+    def rules(self) -> tuple[Rule, ...]:
+        return (Rule("low", "count", min=1),)
+
+
 class Three(Filter):
     """A number, a name and a piece of evidence."""
 
@@ -103,6 +112,13 @@ def test_values_that_are_no_numbers_are_counted_apart() -> None:
     }
     assert list(found["scores"]["number"]["numbers"]) == ["-46", "0", "0.12", "1.2e+04", "1e+300", "inf"]
     assert {rule["reason"]: rule["fails"] for rule in found["rules"]} == {"low": 8, "high": 6, "other": 0, "twin": 0}
+
+
+def test_a_score_may_be_called_count() -> None:
+    counts = ScoreCounts()
+    counts.add(0, Count(), judge(Count(), pl.DataFrame({"__in": [True, True], "count": [0, 7]})))
+    (found,) = summary([Count()], counts.as_json())
+    assert found["scores"]["count"]["numbers"] == {"0": 1, "7": 1}
 
 
 def test_many_names_become_fifty_and_the_rest() -> None:

@@ -50,7 +50,7 @@ def test_scores_limits_and_examples_either_side(show: Look, rows: Path, tmp_path
     before = tree(tmp_path)
     shown = show(rows, *WORDS)
     assert tree(tmp_path) == before
-    assert "in.jsonl: 31 rows drawn of 31 (" in shown
+    assert "in.jsonl: 31 rows drawn of 31 by the hash of their ids, as text (" in shown
     assert "steps: length\n" in shown
     assert "1 rows cannot be read, first: in.jsonl:6: " in shown
     assert "11 of 31 would stay (35.5 %); 1 dropped before any filter" in shown
@@ -73,7 +73,7 @@ def test_a_sample_is_the_same_however_the_file_is_cut(show: Look, rows: Path, mo
     monkeypatch.setattr(look, "LOOK_BYTES", 900)
     monkeypatch.setattr(look, "PLACES", 3)
     some = show(rows, *WORDS)
-    assert re.search(r"\b(1\d|2\d|\d) rows drawn of \d+ \(.* read at 3 places, spread over the input\)", some)
+    assert re.search(r"\b(1\d|2\d|\d) rows drawn of \d+ .* read at 3 places, spread over the input\)", some)
     assert show(rows, *WORDS) == some
 
 
