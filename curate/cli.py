@@ -18,7 +18,8 @@ from pydantic_core import PydanticUndefined
 import curate
 from curate.catalog import JOBS
 from curate.declare import Job, Options
-from curate.errors import CurateError, UsageError
+from curate.errors import CurateError, UsageError, nearest
+from curate.jobs.clean import Clean
 from curate.jobs.train import Train, need_trainer, start_trainer
 
 __all__ = ["app", "main"]
@@ -93,7 +94,8 @@ def run(arguments: Sequence[str]) -> int:
             raise
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("stopped; finished parts are kept: run the same command again to go on", INTERRUPTED)
+        kept = "" if arguments[:1] == ["inspect"] else "; finished parts are kept: run the same command again to go on"
+        return _fail(f"stopped{kept}", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -168,17 +170,66 @@ def run_recipe_command(
 
 
 @app.command(name="inspect", sort_key=9)
-def inspect_command(path: str, /, *, rows: Annotated[int, Parameter(help="Rows to show.")] = 3, debug: Debug = False) -> int:
+def inspect_command(
+    path: str,
+    /,
+    *,
+    rows: Annotated[int, Parameter(help="Rows to show; of limits, on either side of each.")] = 2,
+    steps: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="Steps to try on a sample, as for `curate clean`: how each score is spread, what each limit would drop.",
+        ),
+    ] = (),
+    job: Annotated[
+        str | None, Parameter(help="The path is a recipe: try the steps of its job of this name on the job's input.")
+    ] = None,
+    set_: Set = (),
+    sample: Annotated[int, Parameter(help="Rows to try steps on; always the same ones of the same input.")] = 1000,
+    html: Annotated[Path | None, Parameter(help="Write what is shown of the steps as a page, too.")] = None,
+    format: Annotated[
+        Literal["auto", "text", "instruction", "chat", "preference"],
+        Parameter(help="Which of the four formats the rows are in that steps are tried on; auto: told from the first row."),
+    ] = "auto",
+    text_column: Annotated[str, Parameter(help="Where the text stands in rows of the text format.")] = "text",
+    debug: Debug = False,
+) -> int:
     """Look at data or at a run: what is in it, how much, what was dropped and why, and a few rows.
+
+    With `--steps`, look before you run: the steps are applied to a sample in memory, and nothing is written but `--html`.
 
     Parameters
     ----------
     path
         A file or folder of rows, a folder of token shards, or the folder of a run.
     """
-    from curate.report.inspect import inspect_path
+    from curate.report.inspect import inspect_path, try_steps
 
+    if rows < 1:
+        raise UsageError(f"--rows {rows}: must be 1 or more")
+    if job is not None:
+        if steps:
+            raise UsageError("--steps and --job: name one; --set changes the steps of a recipe's job")
+        return try_steps(_recipe_job(Path(path), job, set_), rows, sample, html)
+    if steps:
+        options = {"input": (path,), "steps": steps, "format": format, "text_column": text_column}
+        return try_steps(_build(Clean, options, set_), rows, sample, html)
+    if set_ or html is not None:
+        raise UsageError(f"{'--set' if set_ else '--html'}: goes with --steps or --job")
     return inspect_path(path, rows)
+
+
+def _recipe_job(recipe: Path, name: str, changes: Sequence[str]) -> Job:
+    """A job of a recipe, with what it reads filled in. Raises UsageError with the nearest name."""
+    from curate.engine.chain import walk
+    from curate.recipe import load_recipe
+
+    jobs = {job.label(): job for _, job, _, _ in walk(load_recipe(recipe, changes))}
+    if name not in jobs:
+        raise UsageError(f"{recipe}: no job is called '{name}'{nearest(name, jobs)}")
+    return jobs[name]
 
 
 @app.command(name="train", sort_key=8)
@@ -353,6 +404,8 @@ def _build(kind: type[Job], options: dict[str, Any], changes: Sequence[str]) -> 
     from curate.recipe import explain, set_option
 
     content = {"job": kind.model_fields["job"].default, **options}
+    if "steps" in content:
+        content["steps"] = [_mapping(step) for step in content["steps"]]
     if changes:
         content = kind.model_validate(content).model_dump(mode="json") if _complete(kind, content) else content
     for change in changes:
@@ -363,6 +416,18 @@ def _build(kind: type[Job], options: dict[str, Any], changes: Sequence[str]) -> 
         message, path = explain(error, kind, content)
         flag = "--" + path.replace("_", "-") if path and "." not in path else path
         raise UsageError(f"{content['job']}: {flag}: {message}" if flag else f"{content['job']}: {message}") from None
+
+
+def _mapping(step: str) -> Any:
+    """A step as `--steps` gives it: its name, or `{step: NAME, option: value}`, which is YAML."""
+    import yaml
+
+    if not step.lstrip().startswith("{"):
+        return step
+    try:
+        return yaml.safe_load(step)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--steps {step}: not YAML: {getattr(error, 'problem', None) or error}") from error
 
 
 def _complete(kind: type[Job], content: dict[str, Any]) -> bool:

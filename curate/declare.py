@@ -113,6 +113,10 @@ class Step(Options):
         """Columns besides the text that the step reads; a row without one has null there."""
         return ()
 
+    def reads(self) -> tuple[str, ...]:
+        """Columns besides the text that the runner takes out of each row for the step."""
+        return self.needs()
+
     def bind(self) -> Callable[[Any], Any]:
         """The work itself, ready to run in this process. See the kinds of step for what goes in and out."""
         raise TypeError(f"{type(self).__name__} declares no bind()")
@@ -139,9 +143,29 @@ class Filter(Step):
     """Measures rows; `bind()` returns batch -> frame with one row a row and a column for each score that a rule names.
 
     The runner applies `rules()` in order: the first that a row fails is its reason, and the score that decided is written
-    with the dropped row. Scores must not depend on the other rows of the batch. The text that a filter gets has `\\n` for
-    `\\r\\n`, so that line ends do not matter; what is written keeps them.
+    with the dropped row. Scores must not depend on the other rows of the batch: rows that an earlier filter dropped may still
+    be among them. The text that a filter gets has `\\n` for `\\r\\n`, so that line ends do not matter; what is written keeps
+    them.
     """
+
+    from_scores: bool = Field(
+        False,
+        description="Read the scores from the columns `STEP.SCORE` of an earlier run with `keep_scores`, and compute nothing.",
+    )
+
+    def reads(self) -> tuple[str, ...]:
+        """With `from_scores` only the columns of the scores that the rules judge."""
+        if not self.from_scores:
+            return self.needs()
+        return tuple(dict.fromkeys(self.score_column(rule.score) for rule in self.rules() if rule.on))
+
+    def score_column(self, score: str) -> str:
+        """The column that one of its scores is kept as."""
+        return f"{self.step}.{score}"
+
+    def score_columns(self) -> tuple[str, ...]:
+        """The columns that its scores are kept as."""
+        return tuple(dict.fromkeys(self.score_column(rule.score) for rule in self.rules()))
 
     def rules(self) -> tuple[Rule, ...]:
         """The rules in order of precedence; `reason` is unique."""

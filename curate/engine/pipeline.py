@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.declare import Batch, Expand, Filter, Map, Rewrite, Rule, Step
+from curate.declare import Batch, Expand, Filter, Map, Rewrite, Step
+from curate.engine.scores import ScoreCounts, judge, read_scores
 from curate.errors import CurateError, StepError
 from curate.formats.readings import Reading, pick
 from curate.io.rows import REST
@@ -15,10 +16,13 @@ from curate.io.rows import REST
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["READ", "Outcome", "Pipeline", "score_columns", "without_text"]
+__all__ = ["READ", "TAG", "Outcome", "Pipeline", "without_text"]
 
 READ = "read"
 """The name under which the runner itself drops rows: those without a text."""
+
+TAG = "dropped_by"
+"""The column that says why a row would be dropped, where it is tagged instead."""
 
 
 @dataclass
@@ -35,18 +39,53 @@ class Outcome:
     """id, step, error, text of the rows on which a step failed."""
 
 
+@dataclass
+class _Flow:
+    """Rows between two steps. A row that a filter drops stays in the batch for a while, with its fate."""
+
+    batch: Batch
+    reading: Reading
+    fate: pl.Series | None = None
+    """For each row of the batch the `step.reason` for which it goes, null while it stays; None: all stay."""
+
+    def stays(self) -> pl.Series | None:
+        """Which rows are still in; None: all."""
+        return None if self.fate is None else self.fate.is_null()
+
+    def only(self, keep: pl.Series) -> None:
+        """Go on with some of the rows."""
+        batch = self.batch
+        self.batch = Batch(batch.frame.filter(keep), batch.text.filter(keep), batch.row.filter(keep), batch.shard)
+        self.fate = None if self.fate is None else self.fate.filter(keep)
+
+    def few(self) -> bool:
+        """Whether fewer than half of the rows, or of the bytes of text, are still in: then the others cost more than what
+        the steps share of the batch saves."""
+        stays = self.stays()
+        if stays is None:
+            return False
+        sizes = self.batch.text.str.len_bytes()
+        return 2 * int(stays.sum()) < stays.len() or 2 * int(sizes.filter(stays).sum()) < int(sizes.sum())
+
+
 class Pipeline:
     """Steps bound in this process, applied to batch after batch.
 
+    Filters that follow one another judge the same batch, so that they share what they compute of it; a row's fate is that of
+    the first filter that it fails, and what happens to it in later ones does not count.
+
     keep_scores: write each filter's scores as columns `<step>.<score>`.
+    tag: drop no row for its scores; write `step.reason` of the filter that would, or null, as column `dropped_by`.
     Raises StepError when a step breaks its contract; a step that raises on a row gets the row rejected.
     """
 
-    def __init__(self, steps: Sequence[Step], reading: Reading, *, keep_scores: bool = False) -> None:
+    def __init__(self, steps: Sequence[Step], reading: Reading, *, keep_scores: bool = False, tag: bool = False) -> None:
         self._reading = reading
         self._keep_scores = keep_scores
-        self._steps: list[tuple[Step, Callable[[Any], Any]]] = [(step, step.bind()) for step in steps]
+        self.tags = tag
+        self._steps: list[tuple[Step, Callable[[Any], Any]]] = [(step, _bound(step)) for step in steps]
         self.seconds: dict[str, float] = {}
+        self.scores = ScoreCounts()
         self.counts: dict[str, dict[str, int]] = {}
         """What rewrites counted on the rows that went on, by step."""
 
@@ -63,27 +102,40 @@ class Pipeline:
         if missing.any():
             outcome.dropped.append(without_text(frame, text))
             frame, row, text = frame.filter(~missing), row.filter(~missing), text.filter(~missing)
-        batch = Batch(frame, text, row, shard)
-        for step, function in self._steps:
-            if len(batch) == 0:
-                break
+        flow = _Flow(Batch(frame, text, row, shard), reading)
+        for number, (step, function) in enumerate(self._steps):
             began = time.perf_counter()
-            batch, reading = self._apply(step, function, batch, reading, outcome)
+            if not isinstance(step, Filter) or flow.few():
+                self._settle(flow)
+            if len(flow.batch) == 0:
+                break
+            self._apply(number, step, function, flow, outcome)
             self.seconds[step.step] = self.seconds.get(step.step, 0.0) + time.perf_counter() - began
-        outcome.frame = batch.frame
+        self._settle(flow)
+        outcome.frame = flow.batch.frame
+        if self.tags:
+            nothing = pl.Series([None], dtype=pl.String).new_from_index(0, outcome.frame.height)
+            outcome.frame = outcome.frame.with_columns((nothing if flow.fate is None else flow.fate).alias(TAG))
         outcome.kept = outcome.rows_in - sum(d.height for d in outcome.dropped) - len(outcome.rejected)
-        if not self._expands() and outcome.kept != batch.frame.height:
+        if not self._expands() and outcome.kept != outcome.frame.height:
             raise StepError(
-                f"rows do not add up: {outcome.rows_in} in, {batch.frame.height} kept, {outcome.kept} accounted for"
+                f"rows do not add up: {outcome.rows_in} in, {outcome.frame.height} kept, {outcome.kept} accounted for"
             )
         return outcome
 
     def _expands(self) -> bool:
         return any(isinstance(step, Expand) and not step.one_to_one for step, _ in self._steps)
 
-    def _apply(
-        self, step: Step, function: Callable[[Any], Any], batch: Batch, reading: Reading, outcome: Outcome
-    ) -> tuple[Batch, Reading]:
+    def _settle(self, flow: _Flow) -> bool:
+        """Take the rows that are to go out of the batch; whether there were any. Tagged rows stay to the end."""
+        stays = flow.stays()
+        if stays is None or self.tags:
+            return False
+        flow.only(stays)
+        flow.fate = None
+        return True
+
+    def _apply(self, number: int, step: Step, function: Callable[[Any], Any], flow: _Flow, outcome: Outcome) -> None:
         import polars as pl
 
         def counted(keep: bool) -> None:
@@ -93,95 +145,89 @@ class Pipeline:
                     of_step[name] = of_step.get(name, 0) + n
 
         try:
-            result = _call(step, function, batch, reading)
+            result = _call(step, function, flow.batch, flow.reading)
             counted(True)
         except CurateError:
             raise
         except (Exception, pl.exceptions.PanicException):  # noqa: BLE001 - the culprit is found row by row, and rejected
             counted(False)
-            batch, result = _row_by_row(step, function, batch, reading, outcome, counted)
-            if len(batch) == 0:
-                return batch, reading
+            if self._settle(flow):  # it may be one that is out already
+                self._apply(number, step, function, flow, outcome)
+                return
+            result = _row_by_row(step, function, flow, outcome, counted)
+            if len(flow.batch) == 0:
+                return
+        batch, reading = flow.batch, flow.reading
         match step:
             case Filter():
-                keep = self._judge(step, result, batch, outcome)
-                if self._keep_scores:
-                    scores = result.select(pl.col(s).alias(column) for s, column in score_columns(step) if s in result.columns)
-                    batch.frame = batch.frame.with_columns(scores)
-                return (batch if keep is None else _only(batch, keep)), reading
+                self._judge(number, step, result, flow, outcome)
+                if self._keep_scores and not step.from_scores:
+                    names = [score for score in dict.fromkeys(rule.score for rule in step.rules()) if score in result.columns]
+                    batch.frame = batch.frame.with_columns(result.select(pl.col(s).alias(step.score_column(s)) for s in names))
             case Rewrite():
-                return Batch(result, reading.text(result), batch.row, batch.shard), reading
+                flow.batch = Batch(result, reading.text(result), batch.row, batch.shard)
             case Map():
                 frame = batch.frame.with_columns(result)
                 if set(step.adds()) & set(reading.columns):
-                    return Batch(frame, reading.text(frame), batch.row, batch.shard), reading
-                batch.frame = frame
-                return batch, reading
+                    flow.batch = Batch(frame, reading.text(frame), batch.row, batch.shard)
+                else:
+                    batch.frame = frame
             case Expand():
                 makes = step.makes_format()
-                reading = pick(makes) if makes else reading
-                frame, row, barren = _expand(step, result, batch)
+                flow.reading = pick(makes) if makes else reading
+                frame, parent, barren = _expand(step, result, batch)
                 if barren.any():
                     outcome.dropped.append(_barren(step, result, batch, barren))
-                return Batch(frame, reading.text(frame), row, batch.shard), reading
+                flow.batch = Batch(frame, flow.reading.text(frame), batch.row.gather(parent), batch.shard)
+                flow.fate = None if flow.fate is None else flow.fate.gather(parent)
             case _:
                 raise StepError(f"step '{step.step}' is of no known kind")
 
-    def _judge(self, step: Filter, scores: pl.DataFrame, batch: Batch, outcome: Outcome) -> pl.Series | None:
-        """Which rows the filter's rules keep; None when all. The others are written down with the score that decided."""
+    def _judge(self, number: int, step: Filter, scores: pl.DataFrame, flow: _Flow, outcome: Outcome) -> None:
+        """Give the rows that the filter's rules do not keep their fate, and write them down with the score that decided.
+
+        Counted are the rows that come so far: with `tag` all of them.
+        """
         import polars as pl
 
-        rules = [rule for rule in step.rules() if rule.on]
-        reason = pl.lit(None, pl.String)
-        for rule in reversed(rules):
-            reason = pl.when(_fails(rule)).then(pl.lit(rule.reason)).otherwise(reason)
-        reasons = scores.select(reason.alias("reason")).to_series()
-        keep = reasons.is_null()
-        if keep.all():
-            return None
-        gone = ~keep
-        scores, reasons = scores.filter(gone), reasons.filter(gone)
-        score = pl.lit(None, pl.String)
-        value = pl.lit(None, pl.String)
-        for rule in rules:
+        stays = flow.stays()
+        came = pl.Series("__in", [True]).new_from_index(0, len(flow.batch)) if stays is None else stays.alias("__in")
+        judged = judge(step, pl.DataFrame([came, *scores.get_columns()]))
+        self.scores.add(number, step, judged if self.tags else judged.filter("__in"))
+        gone = judged["__reason"].is_not_null()
+        if not gone.any():
+            return
+        fate = pl.select(pl.lit(f"{step.step}.") + judged["__reason"]).to_series()
+        flow.fate = fate if flow.fate is None else pl.select(pl.coalesce(flow.fate, fate)).to_series()
+        if not self.tags:
+            outcome.dropped.append(_judged(step, judged.filter(gone), flow.batch, gone))
+
+
+def _bound(step: Step) -> Callable[[Any], Any]:
+    """A step's work: its own, or for scores that were kept the reading of them."""
+    return read_scores(step) if isinstance(step, Filter) and step.from_scores else step.bind()
+
+
+def _judged(step: Filter, judged: pl.DataFrame, batch: Batch, gone: pl.Series) -> pl.DataFrame:
+    """What is written of the rows of a batch that a filter drops."""
+    import polars as pl
+
+    score = pl.lit(None, pl.String)
+    value = pl.lit(None, pl.String)
+    for rule in step.rules():
+        if rule.on:
             mine = pl.col("__reason") == rule.reason
             score = pl.when(mine).then(pl.lit(rule.score)).otherwise(score)
             value = pl.when(mine).then(pl.col(rule.score).cast(pl.String)).otherwise(value)
-        decided = scores.with_columns(reasons.alias("__reason")).select(score.alias("score"), value.alias("value"))
-        outcome.dropped.append(
-            pl.DataFrame(
-                {
-                    "id": batch.frame["id"].filter(gone),
-                    "step": pl.Series([step.step]).new_from_index(0, reasons.len()),
-                    "reason": reasons,
-                    "score": decided["score"],
-                    "value": decided["value"],
-                    "text": _shown(batch.frame.filter(gone), batch.text.filter(gone)),
-                }
-            )
-        )
-        return keep
-
-
-def score_columns(step: Filter) -> list[tuple[str, str]]:
-    """A filter's scores, and the columns that they are kept as."""
-    return [(score, f"{step.step}.{score}") for score in dict.fromkeys(rule.score for rule in step.rules())]
-
-
-def _fails(rule: Rule) -> pl.Expr:
-    """Whether the score breaks the rule. Null breaks none; NaN breaks a limit, because it is no number within it."""
-    import polars as pl
-
-    score = pl.col(rule.score)
-    fails = pl.lit(False)
-    # polars orders NaN above every number.
-    if rule.min is not None:
-        fails = fails | (score < rule.min) | ~(score <= float("inf"))
-    if rule.max is not None:
-        fails = fails | (score > rule.max)
-    if rule.among is not None:
-        fails = fails | ~score.is_in(list(rule.among))
-    return fails.fill_null(False)
+    decided = judged.select(pl.col("__reason").alias("reason"), score.alias("score"), value.alias("value"))
+    return pl.DataFrame(
+        {
+            "id": batch.frame["id"].filter(gone),
+            "step": pl.Series([step.step]).new_from_index(0, judged.height),
+            **{name: decided[name] for name in ("reason", "score", "value")},
+            "text": _shown(batch.frame.filter(gone), batch.text.filter(gone)),
+        }
+    )
 
 
 def _call(step: Step, function: Callable[[Any], Any], batch: Batch, reading: Reading) -> Any:
@@ -240,30 +286,20 @@ def _check_frame(step: Step, result: pl.DataFrame, wanted: list[str], batch: Bat
         raise StepError(f"step '{step.step}' gave {result.height} rows for {len(batch)}")
 
 
-def _only(batch: Batch, keep: pl.Series) -> Batch:
-    return Batch(batch.frame.filter(keep), batch.text.filter(keep), batch.row.filter(keep), batch.shard)
-
-
 def _row_by_row(
-    step: Step,
-    function: Callable[[Any], Any],
-    batch: Batch,
-    reading: Reading,
-    outcome: Outcome,
-    counted: Callable[[bool], None],
-) -> tuple[Batch, Any]:
-    """Apply a step that failed on a batch to each of its rows alone: the good rows and their result; the others rejected.
-
-    `counted` is told after each whether what the step counted is kept.
-    """
+    step: Step, function: Callable[[Any], Any], flow: _Flow, outcome: Outcome, counted: Callable[[bool], None]
+) -> Any:
+    """Apply a step that failed on a batch to each of its rows alone: the good rows go on, with their result; the others are
+    rejected. `counted` is told after each whether what the step counted is kept."""
     import polars as pl
 
+    batch = flow.batch
     results: list[pl.DataFrame] = []
     good: list[bool] = []
     for i in range(len(batch)):
         one = Batch(batch.frame.slice(i, 1), batch.text.slice(i, 1), batch.row.slice(i, 1), batch.shard)
         try:
-            result = _call(step, function, one, reading)
+            result = _call(step, function, one, flow.reading)
             counted(True)
         except CurateError:
             raise
@@ -283,12 +319,12 @@ def _row_by_row(
             result = result.with_columns(pl.lit(sum(good)).cast(result.schema["parent"]).alias("parent"))
         good.append(True)
         results.append(result)
-    left = _only(batch, pl.Series(good, dtype=pl.Boolean))
-    return left, pl.concat(results, how="vertical_relaxed") if results else None
+    flow.only(pl.Series(good, dtype=pl.Boolean))
+    return pl.concat(results, how="vertical_relaxed") if results else None
 
 
 def _expand(step: Expand, made: pl.DataFrame, batch: Batch) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
-    """The new rows with what they keep of their parents; the parents' row numbers; and which parents made none."""
+    """The new rows with what they keep of their parents; the parents' positions; and which parents made none."""
     import polars as pl
 
     if "reason" in made.columns:
@@ -308,7 +344,7 @@ def _expand(step: Expand, made: pl.DataFrame, batch: Batch) -> tuple[pl.DataFram
     rows = rows.hstack(made.select(step.makes()))
     if REST in rows.columns:
         rows = rows.select(pl.exclude(REST), REST)
-    return rows, batch.row.gather(parent), barren
+    return rows, parent, barren
 
 
 def _barren(step: Expand, made: pl.DataFrame, batch: Batch, barren: pl.Series) -> pl.DataFrame:

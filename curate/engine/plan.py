@@ -14,7 +14,8 @@ from typing import Any
 import curate
 from curate.catalog import parse_job
 from curate.declare import Expand, Filter, InputJob, Job, Map, Options, Reading, Rows, RowsJob, SaveAs, Step
-from curate.engine.pipeline import score_columns
+from curate.engine.pipeline import TAG
+from curate.engine.scores import check_scores
 from curate.errors import InputError, UsageError
 from curate.formats.readings import detect, pick
 from curate.io.files import Shard, Source, cut, is_remote, open_bytes, resolve
@@ -49,6 +50,8 @@ class Plan(Options):
     """Columns of the output that hold JSON text."""
     types: dict[str, str] = {}
     """Columns that the rest of a JSONL row becomes in Parquet."""
+    scores: tuple[str, ...] = ()
+    """Score columns of the output: a null in them is written, so that it can be told from a score that is not there."""
     notes: tuple[str, ...] = ()
 
     def the_job(self) -> Job:
@@ -106,13 +109,17 @@ def make_plan(
         other_shards = [Shard(index=len(shards) + i, pieces=shard.pieces) for i, shard in enumerate(cut(others))]
         other_name, _ = _told(job, other_shards)
         sources, notes = [*sources, *others], [*notes, *more]
+    reads = [step for step in steps if isinstance(step, Filter) and step.from_scores]
+    if reads and (first := _first_row(shards)) is not None:
+        for step in reads:
+            check_scores(step, first, shards[0].pieces[0].source.address)
     makes = [made for step in steps if isinstance(step, Expand) and (made := step.makes_format())]
     kind = (job.save_as if isinstance(job, RowsJob) else None) or save_as or "jsonl.zst"
     columnar = kind in ("parquet", "datasets")
     alone = "record" if name == "record" and not makes else None
     if (makes[-1] == "chat" if makes else bare) and not columnar and not (isinstance(job, RowsJob) and job.wrap):
         # A bare array has no room for anything else, so rows with more in them are wrapped.
-        keeps = getattr(job, "keep_scores", False) or getattr(job, "keep_extra", False)
+        keeps = any(getattr(job, option, False) for option in ("keep_scores", "keep_extra", "tag"))
         alone = None if keeps or set(take.replaced) - {"messages"} else "messages"
         if alone is None:
             notes.append('chats are written as {"messages": [...]}: a bare array has no room for other columns')
@@ -135,6 +142,7 @@ def make_plan(
         alone=alone,
         json_columns=("messages",) if name == "chat" or "chat" in makes else (),
         types=types,
+        scores=(*scores, *take.needed),
         notes=tuple(notes),
     )
 
@@ -167,7 +175,9 @@ def _check_steps(job: InputJob, steps: Sequence[Step]) -> list[str]:
             raise UsageError(f"{job.job}: step '{step.step}' makes several rows of one and must be the last step")
     if not getattr(job, "keep_scores", False):
         return []
-    scores = [column for step in steps if isinstance(step, Filter) for _, column in score_columns(step)]
+    filters = [step for step in steps if isinstance(step, Filter)]
+    # Scores that are read stand in the row already.
+    scores = [column for step in filters if not step.from_scores for column in step.score_columns()]
     twice = next((column for column in scores if scores.count(column) > 1), None)
     if twice is not None:
         raise UsageError(f"{job.job}: two steps give the score '{twice}': with keep_scores, use each step once")
@@ -185,14 +195,16 @@ def _told(job: InputJob, shards: Sequence[Shard]) -> tuple[Reading, bool]:
 def _take(job: InputJob, name: Reading, steps: Sequence[Step], scores: Sequence[str]) -> Take:
     """The columns that the job wants of its rows."""
     reading = pick(name, job.text_column)
-    needs = (column for needs in (job.needs(), *(s.needs() for s in steps)) for column in needs)
+    tag = [TAG] if getattr(job, "tag", False) else []
+    needs = (column for needs in (job.needs(), *(s.reads() for s in steps)) for column in needs)
     return Take(
         columns=reading.columns,
         json_columns=("messages",) if name == "chat" else (),
         array_as=reading.array_as,
         whole=name == "record",
         also=_unique(column for column in needs if column not in reading.columns),
-        replaced=_unique((*(c for step in steps for c in _written(step)), *scores)),
+        needed=_unique(c for step in steps if isinstance(step, Filter) and step.from_scores for c in step.reads()),
+        replaced=_unique((*(c for step in steps for c in _written(step)), *scores, *tag)),
     )
 
 

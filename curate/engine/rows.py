@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from curate.declare import Rows
-from curate.engine.pipeline import Outcome, Pipeline
+from curate.engine.pipeline import TAG, Outcome, Pipeline
 from curate.engine.plan import Plan
+from curate.engine.scores import ScoreCounts
 from curate.formats.readings import pick
 from curate.io.files import atomic
 from curate.io.read import read
@@ -46,10 +47,10 @@ def run_rows(plan: Plan, stage: Rows, index: int, report: Report) -> dict[str, A
     if done and done[-1]["last"]:
         return total(done)
     job = plan.the_job()
-    keep_scores = bool(getattr(job, "keep_scores", False))
+    how = {name: bool(getattr(job, name, False)) for name in ("keep_scores", "tag")}
     assert plan.reading is not None
     assert plan.take is not None
-    pipeline = Pipeline((*stage.left(folder), *stage.steps), pick(plan.reading, plan.text_column), keep_scores=keep_scores)
+    pipeline = Pipeline((*stage.left(folder), *stage.steps), pick(plan.reading, plan.text_column), **how)
     chunks = read(plan.shards[index], plan.take)
     first_row = 0
     for part in done:
@@ -84,8 +85,10 @@ def _run_part(
     dropped: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     counts: dict[str, Any] = {"chunks": 0, "rows_in": 0, "kept": 0, "rejected": 0, "bytes_in": 0, "notes": []}
+    tagged: Counter[str] = Counter()
     pipeline.seconds.clear()
     pipeline.counts.clear()
+    pipeline.scores = ScoreCounts()
     assert plan.take is not None
     read_only = [c for c in plan.take.also if c not in plan.take.replaced]
     began = time.perf_counter()
@@ -96,6 +99,7 @@ def _run_part(
             alone=plan.alone,
             json_columns=plan.json_columns,
             types=plan.types,
+            scores=plan.scores,
         ) as data,
         RowWriter(folder / "dropped" / f"{part}.jsonl.zst", "jsonl.zst") as gone,
         RowWriter(folder / "rejected" / f"{part}.jsonl", "jsonl") as bad,
@@ -105,6 +109,8 @@ def _run_part(
             first_row += chunk.frame.height
             # Columns taken out for steps to read: in a JSONL row they still stand in the rest.
             data.write(outcome.frame.drop(read_only if REST in outcome.frame.columns else (), strict=False))
+            if pipeline.tags and outcome.frame.height:
+                tagged.update(dict(outcome.frame[TAG].drop_nulls().value_counts().iter_rows()))
             for frame in outcome.dropped:
                 gone.write(frame)
                 for step, reason, n in frame.group_by("step", "reason", maintain_order=True).len().iter_rows():
@@ -127,6 +133,9 @@ def _run_part(
     counts["dropped"] = dict(dropped)
     if skipped:
         counts["skipped"] = dict(skipped)
+    if pipeline.tags:
+        counts["tagged"] = dict(sorted(tagged.items()))
+    counts["filters"] = pipeline.scores.as_json()
     counts["step_seconds"] = dict(pipeline.seconds)
     if pipeline.counts:
         counts["step_counts"] = {step: dict(of) for step, of in pipeline.counts.items()}

@@ -27,6 +27,7 @@ from curate.declare import InputJob, Job, Rows, RowsJob, SaveAs, Stage
 from curate.engine.local import run_tasks
 from curate.engine.plan import Plan, make_plan
 from curate.engine.rows import Report, Say, total
+from curate.engine.scores import summary
 from curate.engine.worker import BOOKS, unit_count
 from curate.errors import CurateError, OutputError, StepError, TooManyErrors
 from curate.io.files import atomic, writing
@@ -35,7 +36,8 @@ from curate.io.write import RowWriter
 __all__ = ["JobRun", "Stats", "locked", "run_job"]
 
 Stats = dict[str, Any]
-"""What `stats.json` holds: job, digest, seconds, counts of rows and bytes, dropped by `step.reason`, results of stages."""
+"""What `stats.json` holds: job, digest, seconds, counts of rows and bytes, dropped by `step.reason`, what filters measured
+(`curate.engine.scores.summary`), results of stages."""
 
 OURS = ("data", "dropped", "rejected", "matches", "parts", "work", "stats.json", "plan.json")
 
@@ -132,6 +134,7 @@ def _run_stages(
         if isinstance(stage, Rows):
             counts = total(there)
             _check_sums(run, counts)
+            counts["filters"] = summary((*stage.left(run.folder), *stage.steps), counts.get("filters", {}))
         else:
             results[stage.name] = there[0] if len(there) == 1 else total(there)
     return counts, results, seconds

@@ -176,6 +176,10 @@ def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: T
             columns[name] = series(*values(data, scan, column))
             if name == "html":
                 columns[name] = columns[name].cast(pl.Binary)
+    for name in take.needed:
+        absent = good & (scan.kind[:, asked.index(name)] == 0)
+        rejected |= dict.fromkeys(map(int, np.flatnonzero(absent)), f"{name}: missing; a step reads it")
+        good &= ~absent
     rest = series(scan.rest_offsets, scan.rest)
     for name in take.also:
         column = asked.index(name)

@@ -223,6 +223,8 @@ def _fit(frame: pl.DataFrame, source: Source, take: Take) -> pl.DataFrame:
                 raise InputError(f"{source.address}: column '{name}' holds {kind}, not strings")
             frame = frame.with_columns(pl.col(name).cast(pl.String))
     for name in take.also:
+        if name in take.needed and name not in frame.columns:
+            raise InputError(f"{source.address}: has no column '{name}', which a step reads")
         if name not in frame.columns:
             frame = frame.with_columns(pl.lit(None, pl.String).alias(name))
     gone = [n for n in take.replaced if n in frame.columns and n not in (*take.columns, *take.also)]

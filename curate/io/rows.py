@@ -56,6 +56,8 @@ class Take(Options):
     """Take each row whole, as JSON text in the column `record`."""
     also: tuple[str, ...] = ()
     """Further columns that steps read; they stay in the row as well."""
+    needed: tuple[str, ...] = ()
+    """Those of `also` that every row must hold; they may be null."""
     replaced: tuple[str, ...] = ()
     """Columns that steps write: an input's own column of that name goes."""
 

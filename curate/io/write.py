@@ -33,6 +33,7 @@ class RowWriter:
     alone: a column of JSON text that is the whole row (a chat as a bare array, a record that passes unchanged).
     json_columns: string columns that hold JSON text and are written as it is.
     types: for Parquet, the type of each member of the rest that becomes a column (see `rest_types`).
+    scores: columns of scores, which are written whole: see `json_lines`.
     Memory: one frame. Raises OutputError when the disk is full or the place cannot be written.
     """
 
@@ -44,6 +45,7 @@ class RowWriter:
         alone: str | None = None,
         json_columns: tuple[str, ...] = (),
         types: dict[str, str] | None = None,
+        scores: tuple[str, ...] = (),
     ) -> None:
         self.path = path
         self.rows = 0
@@ -52,6 +54,7 @@ class RowWriter:
         self._alone = alone
         self._json = json_columns
         self._types = types or {}
+        self._scores = scores
         self._stack = contextlib.ExitStack()
         self._handle: IO[bytes] | None = None
         self._parquet: Any = None
@@ -71,7 +74,7 @@ class RowWriter:
             self._write_parquet(frame)
             return
         handle = self.open()
-        lines = json_lines(frame, self._json, self._alone)
+        lines = json_lines(frame, self._json, self._alone, self._scores)
         self.bytes += len(lines)
         handle.write(lines)
 
@@ -136,8 +139,13 @@ class RowWriter:
             ) from error
 
 
-def json_lines(frame: pl.DataFrame, json_columns: tuple[str, ...] = (), alone: str | None = None) -> memoryview:
-    """The rows as JSON lines (UTF-8). A null is written as an absent member; numbers of the rest stay as they were read."""
+def json_lines(
+    frame: pl.DataFrame, json_columns: tuple[str, ...] = (), alone: str | None = None, scores: tuple[str, ...] = ()
+) -> memoryview:
+    """The rows as JSON lines (UTF-8). A null is written as an absent member; numbers of the rest stay as they were read.
+
+    In `scores` nothing is lost: null is written, and what is no number of JSON (NaN, inf) as a string.
+    """
     import polars as pl
 
     from curate.kernels import json_write
@@ -151,7 +159,7 @@ def json_lines(frame: pl.DataFrame, json_columns: tuple[str, ...] = (), alone: s
     for name in frame.columns:
         column = frame.get_column(name)
         valid = column.is_not_null().to_numpy()
-        if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+        if column.dtype in (pl.String, pl.Categorical, pl.Enum) and not (name in scores and column.null_count()):
             offsets, data = text_buffers(column.cast(pl.String).fill_null(""))
             if name == REST or name in json_columns:
                 parts.append((offsets, data, valid))
@@ -162,9 +170,11 @@ def json_lines(frame: pl.DataFrame, json_columns: tuple[str, ...] = (), alone: s
             raise OutputError(f"column '{name}' holds bytes, which JSON cannot: save as parquet")
         elif column.dtype != pl.Null:
             # {"name":value} without its braces: polars knows how every type is written.
-            member = pl.struct(column.alias(name)).struct.json_encode().str.slice(1)
-            text = pl.select(member.str.head(-1)).to_series()
-            parts.append((*text_buffers(text), valid))
+            member = pl.struct(column.alias(name)).struct.json_encode().str.slice(1).str.head(-1)
+            if name in scores and column.dtype.is_float():
+                odd = pl.lit(f'"{name}":"') + column.cast(pl.String) + pl.lit('"')
+                member = pl.when(column.is_nan() | column.is_infinite()).then(odd).otherwise(member)
+            parts.append((*text_buffers(pl.select(member).to_series()), valid | (name in scores)))
             keys.append(None)
     return json_write.join_lines(parts, keys).data
 

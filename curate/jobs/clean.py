@@ -20,8 +20,16 @@ class Clean(RowsJob):
     """
 
     job: Literal["clean"] = "clean"
-    steps: tuple[AnyStep, ...] = Field((), description="The steps in order: names, or mappings with options.")
+    steps: tuple[AnyStep, ...] = Field(
+        (), description="The steps in order: names, or mappings with options, such as `{step: length, min_words: 5}`."
+    )
     keep_scores: bool = Field(False, description="Write every score that the filters compute as a column `STEP.SCORE`.")
+    tag: bool = Field(
+        False,
+        description="Drop nothing: write every row, with a column `dropped_by` that names the step and reason"
+        " (`gopher_quality.too_few_words`) for which it would go; null when it would stay. Rows without a text, which no step"
+        " can judge, are still dropped.",
+    )
 
     def stages(self) -> tuple[Stage, ...]:
         return (Rows(self.steps),)

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from curate.declare import Filter, Job, Rows, RowsJob
+from curate.errors import UsageError
 from curate.report.books import excerpt, read_json
 from curate.report.tables import bytes_text, print_table
 
-__all__ = ["inspect_path"]
+__all__ = ["inspect_path", "try_steps"]
 
 
 def inspect_path(path: str, rows: int) -> int:
@@ -18,9 +20,7 @@ def inspect_path(path: str, rows: int) -> int:
     A folder with `run.json` or `stats.json` is a run or one of its jobs, a folder with `tokens.json` (or whose `data/` has
     it) is token shards, anything else rows. Reads everything once, as a stream. Raises InputError.
     """
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
+    console = _console()
     folder = Path(path)
     run, stats = read_json(folder / "run.json"), read_json(folder / "stats.json")
     tokens = [place for place in (folder, folder / "data") if (place / "tokens.json").is_file()]
@@ -37,6 +37,22 @@ def inspect_path(path: str, rows: int) -> int:
 
         show_rows(console, path, rows)
     return 0
+
+
+def try_steps(job: Job, rows: int, sample: int, html: Path | None) -> int:
+    """Print what the steps of a job would do to a sample of its input; see `curate.report.look`. Returns the exit code 0."""
+    from curate.report.look import look
+
+    steps = [stage.steps for stage in job.stages() if isinstance(stage, Rows)]
+    if not isinstance(job, RowsJob) or not any(isinstance(step, Filter) for some in steps for step in some):
+        raise UsageError(f"{job.label()}: has no filters to look at; name some with --steps, or a job that has them")
+    return look(_console(), job, rows, sample, html)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
 
 
 def _show_tokens(console: Any, folder: Path, rows: int) -> None:

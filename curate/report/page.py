@@ -11,9 +11,10 @@ from curate.engine.chain import RunStats, versions
 from curate.io.files import atomic
 from curate.recipe import Recipe, recipe_yaml
 from curate.report.books import first_dropped, first_rejected, job_folders
+from curate.report.scores import chart, score_views
 from curate.report.tables import bytes_text, job_rows, skipped_rows
 
-__all__ = ["write_page"]
+__all__ = ["render", "write_page"]
 
 PAIRS = 60
 """Most lines of a result that are shown; stats.json holds all."""
@@ -24,11 +25,6 @@ def write_page(run: RunStats) -> Path:
 
     Cost: reads at most `books.LOOK_BYTES` of dropped rows a job. Raises OutputError when it cannot be written.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"size": bytes_text, "value": _value_text}
-    template = environment.from_string(files("curate.report").joinpath("page.html.j2").read_text(encoding="utf-8"))
     folders = job_folders(run.folder, run.jobs)
     total = sum(stats["seconds"] for stats in run.jobs) or 1.0
     tables = job_rows(run.jobs)
@@ -39,13 +35,29 @@ def write_page(run: RunStats) -> Path:
     recipe = Recipe.model_validate(run.recipe)
     ended = [(folder / "stats.json").stat().st_mtime for folder in folders if (folder / "stats.json").is_file()]
     when = time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(max(ended, default=time.time())))
-    page = template.render(
-        title=recipe.name, about=recipe.about, when=when, versions=versions(), jobs=jobs, recipe=recipe_yaml(recipe)
+    page = render(
+        "page.html.j2",
+        title=recipe.name,
+        about=recipe.about,
+        when=when,
+        versions=versions(),
+        jobs=jobs,
+        recipe=recipe_yaml(recipe),
     )
     path = run.folder / "report.html"
     with atomic(path) as handle:
         handle.write(page.encode())
     return path
+
+
+def render(template: str, **content: Any) -> str:
+    """A page from one of the templates beside this module. Whatever comes from data is escaped."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    loader = FunctionLoader(lambda name: files("curate.report").joinpath(name).read_text(encoding="utf-8"))
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"size": bytes_text, "value": _value_text, "chart": chart}
+    return environment.get_template(template).render(content)
 
 
 def _job(stats: dict[str, Any], folder: Path, cells: list[str], share: float) -> dict[str, Any]:
@@ -59,6 +71,8 @@ def _job(stats: dict[str, Any], folder: Path, cells: list[str], share: float) ->
         "share": share,
         "rows_in": stats.get("rows_in", 0),
         "dropped": _dropped(stats, folder),
+        "tagged": sorted(stats.get("tagged", {}).items(), key=lambda item: (-item[1], item[0])),
+        "scores": score_views(stats.get("filters", [])),
         "rejected": stats.get("rejected", 0),
         "rejects": first_rejected(folder),
         "skipped": [(kind, n) for _, kind, n in skipped_rows([stats])],

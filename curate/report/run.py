@@ -25,6 +25,9 @@ def finish(run: RunStats) -> int:
     if skipped:
         print_table(console, SKIPPED, skipped)
     for stats in run.jobs:
+        if "tagged" in stats:
+            tagged = sum(stats["tagged"].values())
+            console.print(f"{stats['name']}: {tagged:,} rows are tagged in 'dropped_by', and would be dropped", markup=False)
         for line in _models(stats):
             console.print(line, markup=False)
     page = write_page(run)

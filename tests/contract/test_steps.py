@@ -224,6 +224,24 @@ def test_line_ends_do_not_matter(kind: type[Filter], options: dict[str, Any]) ->
     assert {*other.frame["text"], *(row["text"] for row in dropped(other))} == set(windows), "what is written is as it was"
 
 
+@pytest.mark.parametrize(("kind", "options"), [p for p in ALL if issubclass(p.values[0], Filter)])
+def test_kept_scores_judge_as_computed_ones(kind: type[Filter], options: dict[str, Any]) -> None:
+    step = build(kind, options)
+    again = step.model_copy(update={"from_scores": True})
+    assert isinstance(again, Filter)
+    wanted = {again.score_column(rule.score) for rule in again.rules() if rule.on}
+    assert set(again.reads()) == wanted
+    assert step.reads() == step.needs()
+    frame = frame_of(list(TEXTS), step)
+    scored = Pipeline([step], pick("text"), keep_scores=True, tag=True).run(frame, 0, 0).frame
+    whole, kept = through(step, [frame]), Pipeline([again], pick("text")).run(scored, 0, 0)
+    assert kept.frame["id"].to_list() == whole.frame["id"].to_list()
+    assert same(dropped(kept), dropped(whole))
+    assert scored["dropped_by"].to_list() == [
+        next((f"{row['step']}.{row['reason']}" for row in dropped(whole) if row["id"] == id), None) for id in frame["id"]
+    ]
+
+
 @pytest.mark.parametrize(("kind", "options"), [p for p in ALL if issubclass(p.values[0], Rewrite)])
 def test_rewriting_twice_changes_nothing_more(kind: type[Rewrite], options: dict[str, Any]) -> None:
     step = build(kind, options)

@@ -100,7 +100,8 @@ def test_a_run_shows_its_tables_and_what_was_dropped(tmp_path: Path, capsys: pyt
     assert "clean 16 9 6 1" in shown
     assert "dedupe 9 3 6 0" in shown
     assert "length too_many_chars chars 11 12 13 16 21" in shown
-    assert f"length.too_many_chars (5)\n long11 chars = 11: {'x' * 11}\n long12 chars = 12:" in shown
+    assert f"length.too_many_chars (5): chars ≤ 10\n out 12 long12: {'x' * 12}\n out 11 long11: {'x' * 11}\n" in shown
+    assert " chars 6 █····│▃▃▃··▃····▃ 21\n ≥ 1 0.0 % fail, 0 first: too_few_chars\n ≤ 10 35.7 % fail, 5 first" in shown
     assert "long13 chars" not in shown
     assert "read.no_text (1)\n empty: (no text)" in shown
     assert "in.jsonl:16:" in shown

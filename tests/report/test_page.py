@@ -14,6 +14,7 @@ from curate.engine.chain import RunStats, run_command, run_recipe
 from curate.jobs.clean import Clean
 from curate.recipe import check
 from curate.report.page import write_page
+from curate.report.run import finish
 from curate.report.watch import Silent
 from curate.steps.clean import Replace
 
@@ -101,6 +102,25 @@ def test_page_of_a_command_finds_its_dropped_rows(rows: Path, tmp_path: Path) ->
     page = Page(write_page(run_command(job, str(tmp_path / "out.jsonl"), workers=1, watcher=Silent())).read_text())
     assert "(no text)" in page.text
     assert str(tmp_path / "out.jsonl") in page.text
+
+
+def test_scores_are_drawn_with_their_limits(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = [{"step": "length", "min_chars": 4, "max_words": 5}, {"step": "language", "allow": ["de", EVIL]}]
+    options = {"input": [str(rows)], "max_errors": 1, "steps": steps, "tag": True}
+    run = run_command(Clean.model_validate(options), str(tmp_path / "out"), workers=1, watcher=Silent())
+    finish(run)
+    assert "9 rows are tagged in 'dropped_by'" in capsys.readouterr().out
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert page.open == []
+    kinds = [attributes.get("class") for tag, attributes in page.tags if tag in ("rect", "line")]
+    # A box for 3 characters, one for 8; the words of all rows; the confidence of all.
+    assert kinds.count("out") >= 1
+    assert kinds.count("in") >= 2
+    assert kinds.count("limit") >= 1
+    for expected in ("too_few_chars", "≥ 4", "11.1 %", "Tagged, by step and reason", "length.too_few_chars", "other_language"):
+        assert expected in page.text, expected
+    assert f"one of de, {EVIL}" in page.text
+    assert "script" not in {tag for tag, _ in page.tags}
 
 
 def test_training_is_shown_stage_by_stage(tmp_path: Path) -> None:
