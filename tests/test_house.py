@@ -47,6 +47,7 @@ NEIGHBOURS = {
     ("io", "kernels"),
     ("formats", "analysis"),
     ("grouping", "analysis"),
+    ("pages", "analysis"),
     # A reader hands its columns to kernels as buffers; see DESIGN 2 and 3.
     ("io", "analysis"),
 }

@@ -5,8 +5,12 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
+from typing import TYPE_CHECKING
 
-__all__ = ["decode"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["decode", "decode_all"]
 
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
@@ -29,6 +33,9 @@ WIDER = {
     "iso8859-11": "cp874",
 }
 """Python's codecs of what the WHATWG Encoding standard means by a name: with the characters that vendors added."""
+
+UNUSUAL = re.compile(rb"^\xef\xbb\xbf|(?:charset|encoding)\s*=\s*[\"']?\s*(?!utf-?8)[\w.:-]", re.IGNORECASE)
+"""What in its first bytes makes a page one that has to be looked at alone: a mark, or a name other than UTF-8."""
 
 SPARE = 8
 """Bytes of UTF-8 beyond ASCII by which a page is UTF-8 whatever it says. Of pairs of common Chinese characters in GBK one in
@@ -59,6 +66,26 @@ def decode(html: bytes, content_type: str | None) -> str:
         if codec is not None and (text := _fitting(html, codec)) is not None:
             return text
     return html.decode(said or "utf-8", "replace")
+
+
+def decode_all(html: pl.Series, content_type: pl.Series) -> pl.Series:
+    """`decode` of every page of a column (bytes, null for none); the usual ones, UTF-8 by all signs, at once."""
+    import polars as pl
+
+    from curate.kernels.columns import buffers
+    from curate.kernels.utf8 import plain_utf8
+
+    said = content_type.cast(pl.String).str.extract("(?i)" + CHARSET.pattern).str.to_lowercase().is_in(["utf-8", "utf8"])
+    utf8 = plain_utf8(*buffers(html.to_arrow().cast("large_binary").view("large_string")))
+    usual = [
+        bool(valid) and named is not False and not (head and UNUSUAL.search(head))
+        for valid, named, head in zip(utf8, said, html.bin.head(PRESCAN).to_list(), strict=True)
+    ]
+    if not all(usual):
+        pages = zip(html, content_type, usual, strict=True)
+        made = [page if fine or not page else decode(page, kind).encode("utf-8", "replace") for page, kind, fine in pages]
+        html = pl.Series(made, dtype=pl.Binary)
+    return html.fill_null(b"").cast(pl.String)
 
 
 def _said(html: bytes, content_type: str | None) -> str | None:

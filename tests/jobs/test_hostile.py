@@ -44,7 +44,11 @@ BYTES = {
     "random": bytes(i * i * 7919 % 251 for i in range(100_000)),
     "UTF-16 with an odd byte": b"\xff\xfe" + PROSE.encode("utf-16-le") + b"x",
 }
-SLOW = {"resiliparse": {"attributes", "options"}, "trafilatura": {"attributes", "options", "links"}}
+SLOW: dict[str, set[str]] = {
+    "curate": set(),
+    "resiliparse": {"attributes", "options"},
+    "trafilatura": {"attributes", "options", "links"},
+}
 """Pages that cost either library more than ten seconds."""
 
 
@@ -56,7 +60,7 @@ def pages() -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.parametrize("engine", ["resiliparse", "trafilatura"])
+@pytest.mark.parametrize("engine", ["curate", "resiliparse", "trafilatura"])
 def test_a_hostile_page_is_dropped_and_the_others_are_kept(tmp_path: Path, engine: Any) -> None:
     there = pages()
     frame = pl.DataFrame({"id": list(there), "html": list(there.values())})
@@ -101,7 +105,7 @@ def test_worker_processes_give_the_same_bytes(tmp_path: Path, monkeypatch: pytes
         (source / f"{name}.warc.gz").write_bytes(content)
     made = []
     for workers in (1, 3):
-        job = Extract(input=(str(source),), page_seconds=0.5, max_errors=4)
+        job = Extract(input=(str(source),), engine="resiliparse", page_seconds=0.5, max_errors=4)
         run(job, tmp_path / f"out{workers}", workers)
         counts = stats(tmp_path / f"out{workers}")
         assert counts["shards"] == counts["rejected"] == 4
@@ -126,7 +130,17 @@ def test_a_run_that_is_ended_leaves_no_process(tmp_path: Path, ending: signal.Si
     for name in "ab":
         content = b"".join(response(f"http://{name}/{i}", slow) for i in range(50))
         (tmp_path / f"{name}.warc").write_bytes(content)
-    run = start("extract", tmp_path / "a.warc", tmp_path / "b.warc", "--output", tmp_path / "out", "--workers", "2")
+    run = start(
+        "extract",
+        tmp_path / "a.warc",
+        tmp_path / "b.warc",
+        "--output",
+        tmp_path / "out",
+        "--workers",
+        "2",
+        "--engine",
+        "resiliparse",
+    )
     deadline = time.monotonic() + 60
     started: set[int] = set()
     # Two workers, a process for the engine of each, its copy; and the tracker of multiprocessing.
