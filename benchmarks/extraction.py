@@ -3,7 +3,7 @@
 PAGES.jsonl holds `url`, `html` or `html_base64`, and the segments that the main text must hold (`with`) and must not
 (`without`). A segment of the first kind is right where it is found, one of the second wrong; precision, recall and F1 come
 from the sums, for all pages and for the two halves that they fall in by host. Engines take turns in one process and one
-thread, three times; pages a second are those of the best round, with the decoding of the bytes.
+thread, twice; pages a second are those of the best round, with the decoding of the bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import polars as pl
 from curate.declare import Batch
 from curate.steps.extract import ExtractHtml, PageText
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def measured(pages: list[dict[str, Any]], texts: list[str]) -> tuple[float, float, float]:

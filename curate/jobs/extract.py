@@ -20,8 +20,9 @@ class Extract(PageText, RowsJob):
     to take apart, or on which the engine takes too long, too much memory, or crashes. `url`, and from WARC `date`, stay with
     the row. Records of a WARC that are no page (requests, images, other statuses than 200) are counted by kind.
 
-    Cost: about 60 MB of HTML a second on a core (resiliparse), 7 (trafilatura); memory a few chunks of 8 MB and 27 times
-    the largest page, at most `page_memory`. At 10^9 pages of 60 kB: 280 core hours, or eight times that.
+    Cost: about 85 MB of HTML a second on a core (curate, resiliparse), 7 (trafilatura); memory a few chunks of 8 MB and ten
+    times the largest page (40 times one that is all tags), with the libraries 27 times, at most `page_memory`. At 10^9 pages of
+    60 kB: 200 core hours, with trafilatura 2,400.
     """
 
     job: Literal["extract"] = "extract"

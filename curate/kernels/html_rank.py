@@ -31,8 +31,9 @@ def score(
     """
     out = np.empty(len(features), np.float64)
     _score(
-        frozen(features, np.float32), frozen(splits[:, :, 0], np.int64), frozen(splits[:, :, 1], np.float64),
-        frozen(splits[:, :, 2:], np.int64), frozen(leaves, np.float64), out,
+        # Small types: the trees stay in the fastest cache.
+        frozen(features, np.float32), frozen(splits[:, :, 0], np.int16), frozen(splits[:, :, 1], np.float32),
+        frozen(splits[:, :, 2:], np.int16), frozen(leaves, np.float32), out,
     )  # fmt: skip
     return out
 
@@ -67,7 +68,7 @@ def _score(features: Any, feature: Any, threshold: Any, children: Any, leaves: A
         for tree in range(len(leaves)):
             at = np.int64(0)
             while at >= 0:
-                at = children[tree, at, 0 if features[b, feature[tree, at]] <= threshold[tree, at] else 1]
+                at = np.int64(children[tree, at, 0 if features[b, feature[tree, at]] <= threshold[tree, at] else 1])
             total += leaves[tree, -1 - at]
         out[b] = 1.0 / (1.0 + np.exp(-total))
 
