@@ -70,8 +70,8 @@ def extract_pages(
     the page names it (`de-AT`). `main_content` false takes all that the page shows; `tables` false leaves out cells of tables
     with several columns; `links` true writes addresses in brackets behind their links.
 
-    O(bytes): about 2 ms a page of 145 kB on one core; memory about ten times PIECE or the largest page, 40 times where a page is
-    all tags.
+    O(bytes): about 2 ms a page of 145 kB on one core; memory about ten times PIECE or the largest page, 40 times
+    where a page is all tags.
     """
     import polars as pl
 
@@ -104,7 +104,8 @@ def _pieces(offsets: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Runs of pages of about PIECE bytes: first, and the one behind the last. At least one, maybe of no page."""
     import numpy as np
 
-    pieces, first, count = [], 0, len(offsets) - 1
+    pieces: list[tuple[int, int]] = []
+    first, count = 0, len(offsets) - 1
     while first < count or not pieces:
         last = int(np.searchsorted(offsets, offsets[first] + PIECE, side="right")) - 1
         last = min(max(last, first + 1), count)

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from curate.pages import main_text
 from curate.pages.main_text import COLUMNS, extract_pages, learnt_trees, read_trees
 from tests.pages.layouts import LAYOUTS
 
@@ -32,6 +33,15 @@ def test_nothing_and_next_to_nothing() -> None:
     assert [row["text"] for row in made("", "<script>x</script>", "just words", "<nav><a href=/>Home</a></nav>")] == [
         "", "", "just words", "Home",
     ]  # fmt: skip
+
+
+def test_pages_do_not_depend_on_how_many_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [layout.html for layout in LAYOUTS.values()]
+    urls: list[str | None] = [f"http://x/20{k + 10}/01/02/" if k % 2 else None for k in range(len(pages))]
+    at_once = made(*pages, url=urls)
+    for size in (1, 5000):
+        monkeypatch.setattr(main_text, "PIECE", size)
+        assert made(*pages, url=urls) == at_once
 
 
 def facts(page: str, url: str | None = None) -> tuple[Any, ...]:
