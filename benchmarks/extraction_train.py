@@ -47,6 +47,13 @@ SETTINGS: dict[str, Any] = {
     "feature_fraction": 0.4, "bagging_fraction": 0.7, "bagging_freq": 1, "reg_lambda": 20.0, "verbose": -1, "n_jobs": 2,
     "deterministic": True, "force_row_wise": True,
 }  # fmt: skip
+HEADER = """\
+# Which blocks of a web page are its main text: 200 trees of 8 leaves (gradient boosting of the logistic loss), one a line.
+# A split is feature:threshold:left:right, the first is the top; up to the threshold it goes left; -1 - x is leaf x. Leaves
+# follow. Features are numbered as in curate.kernels.html_features.FEATURES. The sum of the leaves is the log of the odds.
+# The last one is not learnt: it leaves out comments of readers.
+# Learnt by benchmarks/extraction_train.py from trafilatura's evaluation set (990 pages, Apache-2.0).
+"""
 WORD = re.compile(r"\w+")
 
 
@@ -159,7 +166,7 @@ def main(source: str, target: str) -> None:
         keep = choose(pages, score(x, *read_trees(trees)))
         values = f1(data, pages, texts, keep, half == held)
         sys.stdout.write(f"half {held}, not trained on: precision {values[0]:.3f} recall {values[1]:.3f} F1 {values[2]:.4f}\n")
-    Path(target).write_text("\n".join(fit(x, y, weight)) + "\n")
+    Path(target).write_text(HEADER + "\n".join(fit(x, y, weight)) + "\n")
 
 
 if __name__ == "__main__":
