@@ -17,6 +17,9 @@ __all__ = ["resolve"]
 
 _OPENS, _CLOSES, _LINKS, _VERBATIM = 1, 2, 4, 8  # of html_tokens
 _OFFSET, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+NO_BREAK = 0x01
+"""Stands for a no-break space: at the start of a line it is indentation, as code on pages without `pre` has it."""
+
 _LONGEST = 32  # characters of the longest name of a reference, with its semicolon
 # What the numbers 0x80 to 0x9F mean in references: windows-1252.
 _WINDOWS = np.frombuffer(bytes(range(0x80, 0xA0)).decode("cp1252", "replace").encode("utf-32-le"), np.uint32).astype(np.int64)
@@ -25,7 +28,8 @@ _WINDOWS = np.frombuffer(bytes(range(0x80, 0xA0)).decode("cp1252", "replace").en
 def resolve(data: npt.NDArray[np.uint8], tokens: Tokens) -> tuple[npt.NDArray[np.uint8], Tokens]:
     """`(data uint8[...], tokens)` where the bytes that text tokens and addresses of links name are characters.
 
-    Character references (WHATWG HTML 13.2.5.72 to 13.2.5.80) are resolved; no-break and ideographic spaces become spaces;
+    Character references (WHATWG HTML 13.2.5.72 to 13.2.5.80) are resolved; no-break spaces become the byte NO_BREAK, which text
+    holds nowhere else; ideographic spaces become spaces;
     soft hyphens, zero-width spaces, byte order marks and control characters are left out. O(bytes).
     """
     n = names()
@@ -101,18 +105,18 @@ def _reference(data: Any, i: Any, stop: Any, keys: Any, values: Any) -> tuple[An
 
 
 @njit(cache=True, nogil=True)
-def _nothing(data: Any, i: Any, stop: Any) -> tuple[Any, bool]:
-    """Bytes of the character at byte i if it shows nothing or a space, else 0; whether it shows a space."""
+def _nothing(data: Any, i: Any, stop: Any) -> tuple[Any, Any]:
+    """Bytes of the character at byte i if it shows nothing or a space, else 0; the byte that stands for it, 0 for nothing."""
     b = data[i]
     c = data[i + 1] if i + 1 < stop else np.uint8(0)
     d = data[i + 2] if i + 2 < stop else np.uint8(0)
     if b == 0xC2:
-        return (2, c == 0xA0) if c == 0xA0 or c == 0xAD or c < 0xA0 else (0, False)
+        return (2, NO_BREAK if c == 0xA0 else 0) if c == 0xA0 or c == 0xAD or c < 0xA0 else (0, 0)
     if b == 0xE2:
-        return (3, False) if c == 0x80 and d == 0x8B else (0, False)
+        return (3, 0) if c == 0x80 and d == 0x8B else (0, 0)
     if b == 0xE3:
-        return (3, True) if c == 0x80 and d == 0x80 else (0, False)
-    return (3, False) if b == 0xEF and c == 0xBB and d == 0xBF else (0, False)
+        return (3, 0x20) if c == 0x80 and d == 0x80 else (0, 0)
+    return (3, 0) if b == 0xEF and c == 0xBB and d == 0xBF else (0, 0)
 
 
 @njit(cache=True, nogil=True)
@@ -148,7 +152,7 @@ def _resolve(data: Any, keys: Any, values: Any, classes: Any, tokens: Any, out: 
                     packed >>= np.uint64(8)
                 gone, space = _nothing(few, 0, size)
                 if gone:
-                    few[0], size = 0x20, 1 if space else 0
+                    few[0], size = space, 1 if space else 0
                 elif classes[few[0]] == 10:
                     size = 0
                 for k in range(size):
@@ -157,7 +161,7 @@ def _resolve(data: Any, keys: Any, values: Any, classes: Any, tokens: Any, out: 
             else:
                 gone, space = _nothing(data, i, stop)
                 if space:
-                    out[w] = 0x20
+                    out[w] = space
                     w += 1
                 if not gone:
                     out[w] = b

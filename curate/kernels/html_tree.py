@@ -23,6 +23,8 @@ __all__ = ["Pages", "scan"]
 _DEPTH = 512  # open elements; deeper ones are taken as their siblings, as browsers do
 _MAX_NODES = 1 << 18  # elements and blocks of a page that are told apart; what follows joins the last
 
+_NO_BREAK = 0x01  # of html_references
+_DEEPEST = 64  # columns of indentation that are kept
 _BLOCK, _VOID, _SKIP, _CLOSES_P, _SPECIAL, _SCOPE = 1, 2, 8, 16, 32, 64  # of html_names: what an element does
 _OPENS, _CLOSES, _LINKED_TAG = 1, 2, 4  # of html_tokens
 # Columns of a block, of a node, of the stack of open elements.
@@ -117,13 +119,28 @@ def _line(s: Any, h: Any, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _at_line_start(out: Any, first: Any, w: Any) -> Any:
+    """Whether nothing but a little indentation stands in the last line of the block, which is not its first."""
+    k = w
+    while k > first and w - k < _DEEPEST and out[k - 1] == 0x20:
+        k -= 1
+    return k > first and out[k - 1] == 0x0A
+
+
+@njit(cache=True, nogil=True)
 def _text(data: Any, i: Any, stop: Any, classes: Any, s: Any, h: Any, out: Any, pre: bool) -> None:
     """Takes a piece of text in."""
     w = s[_W]
     while i < stop:
         b = data[i]
         kind = classes[b]
-        if kind != 9:
+        if b == _NO_BREAK:
+            if _at_line_start(out, s[_AT], w):
+                out[w] = 0x20
+                w += 1
+            else:
+                s[_GAP] = w > s[_AT]
+        elif kind != 9:
             if kind > 7:
                 kind = np.uint8(_class(data, i, stop))
             if s[_GAP]:
