@@ -17,7 +17,7 @@ from numba import njit
 
 from curate.kernels.characters import categories, codes, two_stage
 from curate.kernels.columns import frozen
-from curate.kernels.lines import Lines
+from curate.kernels.lines import LineTable
 from curate.kernels.words import Words
 
 __all__ = ["KeptLines", "LineRules", "judge_lines", "kept_text", "line_rules", "sentences"]
@@ -92,7 +92,7 @@ def line_rules(
     )  # fmt: skip
 
 
-def judge_lines(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], found: Lines, rules: LineRules) -> KeptLines:
+def judge_lines(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], found: LineTable, rules: LineRules) -> KeptLines:
     """Which lines stay. O(bytes); room is reserved for all lines and all bytes, of which only what is written is backed."""
     n, size = len(offsets) - 1, int(offsets[-1] - offsets[0])
     most = len(found.starts) + int((found.ends - found.starts)[found.marks != 0].sum())
@@ -108,7 +108,7 @@ def judge_lines(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], fou
 
 
 def kept_text(
-    offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], found: Lines, rules: LineRules
+    offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], found: LineTable, rules: LineRules
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """The buffers of the texts with nothing but the lines that stay, joined by `\\n`.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["filled", "lines", "marks", "newlines", "repeated"]
+__all__ = ["filled", "marks", "newlines", "places", "repeated", "table"]
 
 _LF, _DOT = 0x0A, 0x2E
 _OTHER = 1  # of Lines.marks: the line holds a break of `str.splitlines` that is not \n
@@ -29,6 +29,20 @@ def newlines(offsets: Any, data: Any, bounds: Any) -> None:
             count += data[i] == _LF
         total += count
         bounds[d + 1] = total
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def places(offsets: Any, data: Any, starts: Any, ends: Any) -> None:
+    k = 0
+    for d in range(len(offsets) - 1):
+        starts[k] = offsets[d]
+        for i in range(offsets[d], offsets[d + 1]):
+            if data[i] == _LF:
+                ends[k] = i
+                k += 1
+                starts[k] = i + 1
+        ends[k] = offsets[d + 1]
+        k += 1
 
 
 @njit(cache=True, nogil=True, _nrt=False, forceinline=True)
@@ -158,7 +172,7 @@ def _chars(data: Any, start: int, stop: int) -> int:
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def lines(
+def table(
     offsets: Any, data: Any, kinds: Any,
     starts: Any, ends: Any, lefts: Any, rights: Any, chars: Any, hashes: Any, marks: Any, symbols: Any,
 ) -> None:  # fmt: skip

@@ -1,8 +1,9 @@
 """Lines of every document: where they are, what they look like, and how much of the text repeats.
 
-One pass finds the lines (`lines`); the others count over them, for the rules of Gopher (Rae et al. 2021, table A1) and FineWeb
-(Penedo et al. 2024). A "line" means something else in each: `str.splitlines` in Gopher's quality rules as datatrove 0.10 has
-them, runs of `\\n` in its repetition rules, `str.split("\\n")` in FineWeb's. Lengths are characters (code points), never bytes.
+One pass finds the lines (`line_table`); the others count over them, for the rules of Gopher (Rae et al. 2021, table A1) and
+FineWeb (Penedo et al. 2024). A "line" means something else in each: `str.splitlines` in Gopher's quality rules as datatrove
+0.10 has them, runs of `\\n` in its repetition rules, `str.split("\\n")` in FineWeb's. Lengths are characters (code points),
+never bytes.
 """
 
 from __future__ import annotations
@@ -15,13 +16,33 @@ import numpy.typing as npt
 from curate.kernels import line_machine
 from curate.kernels.columns import frozen
 
-__all__ = ["REPETITION", "LineCounts", "LineMarks", "Lines", "line_counts", "line_marks", "lines", "repeated_lines"]
+__all__ = [
+    "REPETITION",
+    "LineCounts",
+    "LineMarks",
+    "LineTable",
+    "Lines",
+    "line_counts",
+    "line_marks",
+    "line_table",
+    "lines",
+    "repeated_lines",
+]
 
 REPETITION = ("paragraphs", "paragraph_chars", "lines", "line_chars")
 """The columns of `repeated_lines`."""
 
 
 class Lines(NamedTuple):
+    """The lines of n documents as `str.split("\\n")` gives them, without the newline; bytes into `data`."""
+
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    bounds: npt.NDArray[np.int64]
+    """int64[n+1]: lines of document i are `bounds[i]:bounds[i + 1]`; every document has at least one."""
+
+
+class LineTable(NamedTuple):
     """The m lines of n documents as `str.split("\\n")` gives them, without the newline; places are bytes into `data`."""
 
     starts: npt.NDArray[np.int64]
@@ -72,6 +93,16 @@ class LineCounts(NamedTuple):
 
 
 def lines(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> Lines:
+    """Bounds of the lines of every document, cut at `\\n` alone. O(bytes), two passes; 16 bytes a line."""
+    fixed = frozen(offsets, np.int64), frozen(data, np.uint8)
+    bounds = np.zeros(len(offsets), np.int64)
+    line_machine.newlines(*fixed, bounds)
+    starts, ends = np.empty(bounds[-1], np.int64), np.empty(bounds[-1], np.int64)
+    line_machine.places(*fixed, starts, ends)
+    return Lines(starts, ends, bounds)
+
+
+def line_table(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> LineTable:
     """The lines of every document, cut at `\\n` alone. O(bytes), two passes; 49 bytes a line."""
     fixed = frozen(offsets, np.int64), frozen(data, np.uint8)
     bounds = np.zeros(len(offsets), np.int64)
@@ -80,12 +111,12 @@ def lines(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> Lines:
     starts, ends, lefts, rights, chars = (np.empty(m, np.int64) for _ in range(5))
     hashes, marks = np.empty(m, np.uint64), np.empty(m, np.uint8)
     symbols = np.zeros((len(offsets) - 1, 3), np.int64)
-    line_machine.lines(*fixed, _KINDS, starts, ends, lefts, rights, chars, hashes, marks, symbols)
-    return Lines(starts, ends, lefts, rights, chars, hashes, marks, bounds, symbols)
+    line_machine.table(*fixed, _KINDS, starts, ends, lefts, rights, chars, hashes, marks, symbols)
+    return LineTable(starts, ends, lefts, rights, chars, hashes, marks, bounds, symbols)
 
 
 def line_marks(
-    data: npt.NDArray[np.uint8], found: Lines, bullets: npt.NDArray[np.uint32], *, filled: bool = False
+    data: npt.NDArray[np.uint8], found: LineTable, bullets: npt.NDArray[np.uint32], *, filled: bool = False
 ) -> LineMarks:
     """Counts of lines that start with a bullet or end with an ellipsis; `bullets` are code points (Gopher: • and -).
 
@@ -109,7 +140,7 @@ def line_marks(
     return LineMarks(*out)
 
 
-def line_counts(data: npt.NDArray[np.uint8], found: Lines, terminal: npt.NDArray[np.uint32], short: int) -> LineCounts:
+def line_counts(data: npt.NDArray[np.uint8], found: LineTable, terminal: npt.NDArray[np.uint32], short: int) -> LineCounts:
     """Counts of lines that end a sentence, are short, or repeat an earlier one.
 
     `terminal` are code points (FineWeb: its terminators), `short` a length in characters (FineWeb: 30). One hash a line
@@ -125,7 +156,7 @@ def line_counts(data: npt.NDArray[np.uint8], found: Lines, terminal: npt.NDArray
 
 
 def repeated_lines(
-    data: npt.NDArray[np.uint8], found: Lines, lengths: npt.NDArray[np.int64], *, stripped: bool = False
+    data: npt.NDArray[np.uint8], found: LineTable, lengths: npt.NDArray[np.int64], *, stripped: bool = False
 ) -> npt.NDArray[np.float64]:
     """float64[n, 4], columns `REPETITION`: shares of repeated paragraphs and lines, by count and by characters.
 
@@ -159,7 +190,7 @@ def _kinds() -> npt.NDArray[np.uint8]:
 _KINDS = _kinds()
 
 
-def _room(found: Lines) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+def _room(found: LineTable) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """An empty table for the lines of any one document."""
     most, size = int(np.diff(found.bounds).max(initial=0)) + 2, 4
     while size < 2 * most:

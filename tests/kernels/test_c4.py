@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.kernels.c4 import judge_lines, kept_text, line_rules, sentences
-from curate.kernels.lines import lines
+from curate.kernels.lines import line_table
 from curate.kernels.words import words
 from tests.kernels.texts import column, texts
 
@@ -76,7 +76,7 @@ def twin(
 @given(pages, options)
 def test_lines_equal_twin(rows: list[str], rules: dict[str, Any]) -> None:
     offsets, data = column(rows)
-    got = judge_lines(offsets, data, lines(offsets, data), line_rules(**rules))
+    got = judge_lines(offsets, data, line_table(offsets, data), line_rules(**rules))
     for d, row in enumerate(rows):
         kept, filler, curly = twin(row, **rules)
         assert (got.filler[d], got.curly[d]) == (filler, curly)
@@ -111,9 +111,9 @@ def text_twin(text: str, rules: dict[str, Any]) -> str:
 @given(pages, options)
 def test_text_equals_twin(rows: list[str], rules: dict[str, Any]) -> None:
     offsets, data = column(rows)
-    bounds, kept = kept_text(offsets, data, lines(offsets, data), line_rules(**rules))
+    bounds, kept = kept_text(offsets, data, line_table(offsets, data), line_rules(**rules))
     assert [bytes(kept[i:j]).decode() for i, j in pairwise(bounds)] == [text_twin(row, rules) for row in rows]
-    again, same = kept_text(bounds, kept, lines(bounds, kept), line_rules(**rules))
+    again, same = kept_text(bounds, kept, line_table(bounds, kept), line_rules(**rules))
     assert again.tolist() == bounds.tolist()
     assert bytes(same) == bytes(kept), "twice is once"
 
@@ -127,7 +127,7 @@ def test_sentences_are_those_of_spacys_sentencizer() -> None:
     @given(pages)
     def check(rows: list[str]) -> None:
         offsets, data = column(rows)
-        kept = judge_lines(offsets, data, lines(offsets, data), line_rules(**rules, citations=True, words_first=True))
+        kept = judge_lines(offsets, data, line_table(offsets, data), line_rules(**rules, citations=True, words_first=True))
         got = sentences(words(offsets, data, "tokens"), kept, words(kept.cuts, kept.cleaned, "tokens"))
         for row, count in zip(rows, got.tolist(), strict=True):
             held = twin(row, **rules, citations=True, words_first=True)[0]

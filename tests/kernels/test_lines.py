@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.kernels.lines import LineCounts, LineMarks, line_counts, line_marks, lines, repeated_lines
+from curate.kernels.lines import LineCounts, LineMarks, line_counts, line_marks, line_table, lines, repeated_lines
 from tests.kernels.texts import column, columns
 
 _BULLETS = "•-"
@@ -20,17 +20,17 @@ def codes(chars: str) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
 
 def counts_in(rows: list[str], terminal: np.ndarray[tuple[int], np.dtype[np.uint32]], short: int) -> LineCounts:
     offsets, data = column(rows)
-    return line_counts(data, lines(offsets, data), terminal, short)
+    return line_counts(data, line_table(offsets, data), terminal, short)
 
 
 def marks_in(rows: list[str], bullets: np.ndarray[tuple[int], np.dtype[np.uint32]], filled: bool = False) -> LineMarks:
     offsets, data = column(rows)
-    return line_marks(data, lines(offsets, data), bullets, filled=filled)
+    return line_marks(data, line_table(offsets, data), bullets, filled=filled)
 
 
 def repeated_in(rows: list[str], stripped: bool = False) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     offsets, data = column(rows)
-    return repeated_lines(data, lines(offsets, data), np.array(list(map(len, rows)), np.int64), stripped=stripped)
+    return repeated_lines(data, line_table(offsets, data), np.array(list(map(len, rows)), np.int64), stripped=stripped)
 
 
 def duplicates(parts: list[str]) -> tuple[int, int]:
@@ -90,7 +90,7 @@ def test_lines_equal_twin(rows: list[str]) -> None:
 @given(columns)
 def test_what_a_line_looks_like(rows: list[str]) -> None:
     offsets, data = column(rows)
-    got = lines(offsets, data)
+    got = line_table(offsets, data)
     flat = [line for row in rows for line in row.split("\n")]
     assert [bytes(data[i:j]).decode() for i, j in zip(got.lefts, got.rights, strict=True)] == [line.strip() for line in flat]
     assert got.chars.tolist() == list(map(len, flat))
@@ -182,4 +182,4 @@ def test_first_occurrence_is_free(text: str, shares: list[float]) -> None:
 
 def test_lengths_must_match() -> None:
     with pytest.raises(ValueError, match="1 lengths for 2"):
-        repeated_lines(column(["a", "b"])[1], lines(*column(["a", "b"])), np.array([1]))
+        repeated_lines(column(["a", "b"])[1], line_table(*column(["a", "b"])), np.array([1]))
