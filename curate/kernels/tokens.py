@@ -4,6 +4,9 @@ The algorithm is that of `spacy.tokenizer.Tokenizer` (3.8, MIT licence), as a st
 space; off each chunk come prefixes and suffixes, as long as there are any; what is left is an exception ("don't", "Mr."), a
 URL, or is cut at infixes; at last, exceptions that the affixes took apart are put together again. White space is no token.
 `curate.kernels.english` has the characters and exceptions.
+
+One thing differs, and met no document so far: spaCy looks for exceptions that were taken apart across white space, too. Such a
+find changes nothing by itself, but keeps a shorter one beside it apart: of `a:) )` it makes `a`, `:`, `)`, `)`.
 """
 
 from __future__ import annotations
