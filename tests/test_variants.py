@@ -11,7 +11,8 @@ from curate.steps.gopher import GopherQuality
 
 def test_what_is_given_stands_and_is_written_where_it_is_the_declared_default() -> None:
     steps = [{"step": "c4_quality", "variant": "c4-code", "min_sentences": 5}, {"step": "gopher_quality", "variant": "dclm"}]
-    recipe = Recipe.model_validate({"out": "runs/x", "name": "x", "jobs": [{"job": "clean", "input": ["x.jsonl"], "steps": steps}]})
+    jobs = [{"job": "clean", "input": ["x.jsonl"], "steps": steps}]
+    recipe = Recipe.model_validate({"out": "runs/x", "name": "x", "jobs": jobs})
     again = Recipe.model_validate(yaml.safe_load(recipe_yaml(recipe)))
     assert again == recipe
     code, dclm = again.jobs[0].steps  # type: ignore[union-attr]
