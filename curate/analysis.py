@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from curate.declare import Batch
+    from curate.kernels.lines import LineTable
     from curate.kernels.words import Words
 
 __all__ = [
@@ -22,18 +22,20 @@ __all__ = [
     "chars",
     "code_points",
     "draw",
+    "prepare",
     "ratio",
-    "sentence_terminal",
     "split_of",
-    "sums",
     "text_buffers",
+    "text_lines",
     "words",
+    "words_of",
 ]
 
 Splitter = Annotated[
-    Literal["unicode", "whitespace"],
+    Literal["tokens", "spacy", "unicode", "whitespace"],
     Field(
-        description="What a word is. unicode: a run of letters, digits and marks, for Chinese and Japanese each character; "
+        description="What a word is. tokens: as spaCy's English tokenizer cuts, punctuation marks are words too; spacy: by "
+        "spaCy itself, slowly; unicode: a run of letters, digits and marks, for Chinese and Japanese each character; "
         "whitespace: what stands between white space, with its punctuation."
     ),
 ]
@@ -64,9 +66,35 @@ def chars(batch: Batch) -> NDArray[np.int64]:
 
 def cased_words(batch: Batch, splitter: Splitter) -> Words:
     """The words of each text, by a named splitter; their hashes tell upper from lower case, as Gopher's rules do."""
+    return words_of(batch.text, batch.share(buffers), splitter)
+
+
+def words_of(
+    text: pl.Series, buffers: tuple[NDArray[np.int64], NDArray[np.uint8]], splitter: Splitter, *, lower: bool = False
+) -> Words:
+    """The words of a series of strings and its buffers. Raises MissingExtra when the splitter is spaCy's and that is absent."""
     from curate.kernels import words as kernel
 
-    return kernel.words(*batch.share(buffers), splitter, lower=False)
+    if splitter != "spacy":
+        return kernel.words(*buffers, splitter, lower=lower)
+    from curate.models.spacy_words import spacy_words
+
+    return kernel.placed_words(*buffers, *spacy_words(text, int(buffers[0][0])), lower=lower)
+
+
+def prepare(splitter: Splitter) -> None:
+    """Make the splitter ready before the first batch. Raises MissingExtra when it is spaCy's and that is absent."""
+    if splitter == "spacy":
+        from curate.models.spacy_words import spacy_tokenizer
+
+        spacy_tokenizer()
+
+
+def text_lines(batch: Batch) -> LineTable:
+    """The lines of each text; see `curate.kernels.lines`."""
+    from curate.kernels.lines import line_table
+
+    return line_table(*batch.share(buffers))
 
 
 def code_points(characters: str) -> NDArray[np.uint32]:
@@ -108,27 +136,5 @@ def split_of(ids: pl.Series, validation: float, seed: int) -> pl.Series:
 
 
 def words(batch: Batch, splitter: Splitter = "unicode") -> Words:
-    """The words of the batch's text; see `curate.kernels.words`."""
-    from curate.kernels import words as kernel
-
-    return kernel.words(*batch.share(buffers), splitter)
-
-
-def sums(values: NDArray[Any], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """int64[n]: the sum of the values of each document, those at `bounds[i]:bounds[i + 1]`."""
-    import numpy as np
-
-    running = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values, out=running[1:])
-    total: NDArray[np.int64] = np.diff(running[bounds])
-    return total
-
-
-@functools.cache
-def sentence_terminal() -> str:
-    """The characters with Unicode's property Sentence_Terminal, asked from polars' tables; of ASCII these are `!.?`."""
-    import polars as pl
-
-    # The planes above the second hold none.
-    every = pl.Series([chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000])
-    return "".join(every.filter(every.str.contains(r"\p{Sentence_Terminal}")))
+    """The words of the batch's text, case folded in their hashes; see `curate.kernels.words`."""
+    return words_of(batch.text, batch.share(buffers), splitter, lower=True)

@@ -17,12 +17,12 @@ Options are declared here once; command line, recipe, Python API, JSON Schema an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     import polars as pl
@@ -102,12 +102,23 @@ class Step(Options):
     """One row-wise operation. Subclasses give `step` a Literal default: its name in recipes."""
 
     step: str
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Of a step with an option `variant`: what the options are under each name, where that is not the declared default. An
+    option that is given stands. So a step always holds the values it works with, and `run.json` shows them."""
 
     @property
     def releases_gil(self) -> bool:
         """Whether what `bind()` returns spends its time in kernels and polars, with no Python for each row: threads do as
         well as processes. Steps that always do say `releases_gil: ClassVar[bool] = True`."""
         return False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_variant_has_it(cls, given: Any) -> Any:
+        if not cls.variants or not isinstance(given, dict):
+            return given
+        variant = given.get("variant")
+        return {**cls.variants.get(variant, {}), **given} if isinstance(variant, str) else given
 
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the step reads; a row without one has null there."""

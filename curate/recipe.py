@@ -239,7 +239,9 @@ def _with_tags(model: Any, options: dict[str, Any]) -> dict[str, Any]:
 
 def _tagged(item: Any, given: dict[str, Any]) -> dict[str, Any]:
     tags = {key: getattr(item, key) for key in ("step", "stage", "kind") if key in type(item).model_fields}
-    return {**tags, **_with_tags(item, given)}
+    # What a variant has its own default for may be the declared one, and given: it must not be left out.
+    own = getattr(item, "variants", {}).get(getattr(item, "variant", None), {})
+    return {**tags, **item.model_dump(mode="json", include=set(own)), **_with_tags(item, given)}
 
 
 def name_of(job: Job, number: int) -> str:

@@ -1,30 +1,36 @@
 """Lines of every document: where they are, what they look like, and how much of the text repeats.
 
-Counts for the rules of Gopher (Rae et al. 2021, table A1) and FineWeb (Penedo et al. 2024), each with the meaning of
-"line" that datatrove 0.10 has: `str.splitlines` in Gopher's quality rules, runs of `\\n` in its repetition rules,
-`str.split("\\n")` in FineWeb's. Lengths are characters (code points), never bytes.
+One pass finds the lines (`line_table`); the others count over them, for the rules of Gopher (Rae et al. 2021, table A1) and
+FineWeb (Penedo et al. 2024). A "line" means something else in each: `str.splitlines` in Gopher's quality rules as datatrove
+0.10 has them, runs of `\\n` in its repetition rules, `str.split("\\n")` in FineWeb's. Lengths are characters (code points),
+never bytes.
 """
 
-# mypy: disable-error-code="untyped-decorator"
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from curate.kernels import line_machine
 from curate.kernels.columns import frozen
 
-__all__ = ["REPETITION", "LineCounts", "LineMarks", "Lines", "line_counts", "line_marks", "lines", "repeated_lines"]
+__all__ = [
+    "REPETITION",
+    "LineCounts",
+    "LineMarks",
+    "LineTable",
+    "Lines",
+    "line_counts",
+    "line_marks",
+    "line_table",
+    "lines",
+    "repeated_lines",
+]
 
 REPETITION = ("paragraphs", "paragraph_chars", "lines", "line_chars")
 """The columns of `repeated_lines`."""
-
-_LF, _DOT, _ELLIPSIS = 0x0A, 0x2E, 0x2026
-_PRIME = np.uint64(0xD6E8FEB86659FD93)
-_SEED = np.uint64(0x9E3779B97F4A7C15)
-_HALF = np.uint64(32)
 
 
 class Lines(NamedTuple):
@@ -36,11 +42,31 @@ class Lines(NamedTuple):
     """int64[n+1]: lines of document i are `bounds[i]:bounds[i + 1]`; every document has at least one."""
 
 
+class LineTable(NamedTuple):
+    """The m lines of n documents as `str.split("\\n")` gives them, without the newline; places are bytes into `data`."""
+
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    lefts: npt.NDArray[np.int64]
+    """int64[m]: where the line begins after `lstrip`; its end, if it is blank."""
+    rights: npt.NDArray[np.int64]
+    """int64[m]: where it ends after `strip`."""
+    chars: npt.NDArray[np.int64]
+    """int64[m]: length in characters, not stripped."""
+    hashes: npt.NDArray[np.uint64]
+    """uint64[m]: of its bytes, not stripped."""
+    marks: npt.NDArray[np.uint8]
+    """uint8[m]: 1 where `str.splitlines` would cut the line further."""
+    bounds: npt.NDArray[np.int64]
+    """int64[n+1]: lines of document i are `bounds[i]:bounds[i + 1]`; every document has at least one."""
+    symbols: npt.NDArray[np.int64]
+    """int64[n, 3]: occurrences of `#`; of `...` and `…`; of `. . .`, in each document, none over another of its kind."""
+
+
 class LineMarks(NamedTuple):
     """How lines start and end (Gopher's quality rules), for each of n documents, int64[n] each."""
 
     lines: npt.NDArray[np.int64]
-    """Lines of `str.splitlines`, blank ones too."""
     bullets: npt.NDArray[np.int64]
     """Of these, how many start with a bullet after `lstrip`."""
     ellipses: npt.NDArray[np.int64]
@@ -58,6 +84,8 @@ class LineCounts(NamedTuple):
     """Filled lines whose last character is terminal punctuation; lines are not stripped."""
     short: npt.NDArray[np.int64]
     """Filled lines of at most `short` characters."""
+    blank_short: npt.NDArray[np.int64]
+    """Blank lines of at most `short` characters."""
     repeated_chars: npt.NDArray[np.int64]
     """Characters of filled lines that are equal to an earlier one of the document."""
     chars: npt.NDArray[np.int64]
@@ -65,265 +93,106 @@ class LineCounts(NamedTuple):
 
 
 def lines(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> Lines:
-    """Bounds of the lines of every document, split at `\\n` alone. O(bytes), two passes; 16 bytes a line."""
-    frozen_offsets, frozen_data = frozen(offsets, np.int64), frozen(data, np.uint8)
+    """Bounds of the lines of every document, cut at `\\n` alone. O(bytes), two passes; 16 bytes a line."""
+    fixed = frozen(offsets, np.int64), frozen(data, np.uint8)
     bounds = np.zeros(len(offsets), np.int64)
-    np.cumsum(_newlines(frozen_offsets, frozen_data) + 1, out=bounds[1:])
+    line_machine.newlines(*fixed, bounds)
     starts, ends = np.empty(bounds[-1], np.int64), np.empty(bounds[-1], np.int64)
-    _bounds(frozen_offsets, frozen_data, starts, ends)
+    line_machine.places(*fixed, starts, ends)
     return Lines(starts, ends, bounds)
 
 
-def line_marks(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], bullets: npt.NDArray[np.uint32]) -> LineMarks:
+def line_table(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> LineTable:
+    """The lines of every document, cut at `\\n` alone. O(bytes), two passes; 49 bytes a line."""
+    fixed = frozen(offsets, np.int64), frozen(data, np.uint8)
+    bounds = np.zeros(len(offsets), np.int64)
+    line_machine.newlines(*fixed, bounds)
+    m = int(bounds[-1])
+    starts, ends, lefts, rights, chars = (np.empty(m, np.int64) for _ in range(5))
+    hashes, marks = np.empty(m, np.uint64), np.empty(m, np.uint8)
+    symbols = np.zeros((len(offsets) - 1, 3), np.int64)
+    line_machine.table(*fixed, _KINDS, starts, ends, lefts, rights, chars, hashes, marks, symbols)
+    return LineTable(starts, ends, lefts, rights, chars, hashes, marks, bounds, symbols)
+
+
+def line_marks(
+    data: npt.NDArray[np.uint8], found: LineTable, bullets: npt.NDArray[np.uint32], *, filled: bool = False
+) -> LineMarks:
     """Counts of lines that start with a bullet or end with an ellipsis; `bullets` are code points (Gopher: • and -).
 
-    O(bytes) time, nothing but the counts in memory.
+    Lines are those of `str.splitlines`, blank ones too, as datatrove 0.10 has it. `filled`: those of `str.split("\\n")` that
+    are not blank, and `. . .` is one more ellipsis, as DCLM has it. O(lines).
     """
-    out = np.zeros((len(LineMarks._fields), len(offsets) - 1), np.int64)
-    _marks(frozen(offsets, np.int64), frozen(data, np.uint8), frozen(np.sort(bullets), np.uint32), out)
+    out = np.zeros((len(LineMarks._fields), len(found.bounds) - 1), np.int64)
+    codes = frozen(np.sort(bullets), np.uint32)
+    line_machine.marks(
+        frozen(data, np.uint8),
+        found.starts,
+        found.ends,
+        found.lefts,
+        found.rights,
+        found.marks,
+        found.bounds,
+        codes,
+        filled,
+        out,
+    )
     return LineMarks(*out)
 
 
-def line_counts(
-    offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], terminal: npt.NDArray[np.uint32], short: int
-) -> LineCounts:
+def line_counts(data: npt.NDArray[np.uint8], found: LineTable, terminal: npt.NDArray[np.uint32], short: int) -> LineCounts:
     """Counts of lines that end a sentence, are short, or repeat an earlier one.
 
     `terminal` are code points (FineWeb: its terminators), `short` a length in characters (FineWeb: 30). One hash a line
-    decides equality: 64 bits. O(bytes) time; 16 bytes for each slot of a table twice the lines of the longest document.
+    decides equality: 64 bits. O(lines); 16 bytes for each slot of a table twice the lines of the longest document.
     """
-    fixed = frozen(offsets, np.int64), frozen(data, np.uint8)
-    out = np.zeros((len(LineCounts._fields), len(offsets) - 1), np.int64)
-    out[0] = _newlines(*fixed)
-    _filled(*fixed, frozen(np.sort(terminal), np.uint32), short, int(out[0].max(initial=0)) + 1, out)
+    out = np.zeros((len(LineCounts._fields), len(found.bounds) - 1), np.int64)
+    codes = frozen(np.sort(terminal), np.uint32)
+    line_machine.filled(
+        frozen(data, np.uint8), found.starts, found.ends, found.lefts, found.rights, found.chars, found.hashes, found.bounds,
+        codes, short, *_room(found), out,
+    )  # fmt: skip
     return LineCounts(*out)
 
 
 def repeated_lines(
-    offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]
+    data: npt.NDArray[np.uint8], found: LineTable, lengths: npt.NDArray[np.int64], *, stripped: bool = False
 ) -> npt.NDArray[np.float64]:
     """float64[n, 4], columns `REPETITION`: shares of repeated paragraphs and lines, by count and by characters.
 
-    The first occurrence of a paragraph or line is not counted as repeated, every later one is. Paragraphs are
+    As datatrove 0.10 counts: the first occurrence of a paragraph or line is not repeated, every later one is. Paragraphs are
     `re.split(r"\\n{2,}", text.strip())`, lines are `re.split(r"\\n+", text)`, so that a newline at both ends makes two
     empty lines. Shares of characters are of `lengths` int64[n], the characters of each text (0 for an empty text).
-    O(bytes) time, memory as in `line_counts`.
+
+    `stripped`, as DCLM counts: paragraphs and lines are stripped, blank ones do not count, all occurrences of one that comes
+    twice are repeated, and shares of characters are of those of all paragraphs or lines; NaN where there is none.
+
+    O(lines), and O(bytes) of those whose white space goes; memory as in `line_counts`.
     """
-    fixed = frozen(offsets, np.int64), frozen(data, np.uint8)
-    if len(lengths) != len(offsets) - 1:
-        raise ValueError(f"{len(lengths)} lengths for {len(offsets) - 1} documents")
+    if len(lengths) != len(found.bounds) - 1:
+        raise ValueError(f"{len(lengths)} lengths for {len(found.bounds) - 1} documents")
     out = np.zeros((len(lengths), len(REPETITION)), np.float64)
-    _repeated(*fixed, frozen(lengths, np.int64), int(_newlines(*fixed).max(initial=0)) + 1, out)
+    line_machine.repeated(
+        frozen(data, np.uint8), found.starts, found.ends, found.lefts, found.rights, found.chars, found.hashes, found.bounds,
+        frozen(lengths, np.int64), stripped, *_room(found), out,
+    )  # fmt: skip
     return out
 
 
-@njit(cache=True, nogil=True)
-def _newlines(offsets: Any, data: Any) -> Any:
-    out = np.zeros(len(offsets) - 1, np.int64)
-    for d in range(len(offsets) - 1):
-        for b in data[offsets[d] : offsets[d + 1]]:
-            out[d] += b == _LF
-    return out
+def _kinds() -> npt.NDArray[np.uint8]:
+    """Which bytes the pass over them stops at: 1 `#`, 2 `.`, 3 what may begin `…` or a break, 4 `\\n`."""
+    kinds = np.zeros(256, np.uint8)
+    kinds[0x23], kinds[0x2E], kinds[0x0A] = 1, 2, 4
+    kinds[[0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0xC2, 0xE2]] = 3
+    return frozen(kinds, np.uint8)
 
 
-@njit(cache=True, nogil=True)
-def _bounds(offsets: Any, data: Any, starts: Any, ends: Any) -> None:
-    k = 0
-    for d in range(len(offsets) - 1):
-        starts[k] = offsets[d]
-        for i in range(offsets[d], offsets[d + 1]):
-            if data[i] == _LF:
-                ends[k] = i
-                k += 1
-                starts[k] = i + 1
-        ends[k] = offsets[d + 1]
-        k += 1
+_KINDS = _kinds()
 
 
-@njit(cache=True, nogil=True)
-def _decode(data: Any, i: int) -> Any:
-    """The code point at byte i of valid UTF-8, and its length in bytes."""
-    b = np.int64(data[i])
-    if b < 0x80:
-        return b, 1
-    if b < 0xE0:
-        return (b & 0x1F) << 6 | (np.int64(data[i + 1]) & 0x3F), 2
-    if b < 0xF0:
-        return (b & 0x0F) << 12 | (np.int64(data[i + 1]) & 0x3F) << 6 | (np.int64(data[i + 2]) & 0x3F), 3
-    high = (b & 0x07) << 18 | (np.int64(data[i + 1]) & 0x3F) << 12
-    return high | (np.int64(data[i + 2]) & 0x3F) << 6 | (np.int64(data[i + 3]) & 0x3F), 4
-
-
-@njit(cache=True, nogil=True)
-def _before(data: Any, stop: int) -> int:
-    """First byte of the character that ends at byte `stop`."""
-    i = stop - 1
-    while data[i] & 0xC0 == 0x80:
-        i -= 1
-    return i
-
-
-@njit(cache=True, nogil=True)
-def _is_space(code: int) -> bool:
-    """As `str.isspace`."""
-    if code < 0x80:
-        return code == 0x20 or 0x09 <= code <= 0x0D or 0x1C <= code <= 0x1F
-    if code < 0x1680:
-        return code == 0x85 or code == 0xA0
-    return (
-        0x2000 <= code <= 0x200A
-        or code == 0x1680
-        or code == 0x2028
-        or code == 0x2029
-        or code == 0x202F
-        or code == 0x205F
-        or code == 0x3000
-    )
-
-
-@njit(cache=True, nogil=True)
-def _lstrip(data: Any, start: int, stop: int) -> int:
-    while start < stop:
-        code, step = _decode(data, start)
-        if not _is_space(code):
-            break
-        start += step
-    return start
-
-
-@njit(cache=True, nogil=True)
-def _rstrip(data: Any, start: int, stop: int) -> int:
-    while stop > start:
-        i = _before(data, stop)
-        if not _is_space(_decode(data, i)[0]):
-            break
-        stop = i
-    return stop
-
-
-@njit(cache=True, nogil=True)
-def _among(code: int, codes: Any) -> bool:
-    i = np.searchsorted(codes, np.uint32(code))
-    return bool(i < len(codes) and codes[i] == code)
-
-
-@njit(cache=True, nogil=True)
-def _break_at(data: Any, i: int, stop: int) -> int:
-    """Bytes of the line break of `str.splitlines` that starts at byte i, 0 for none."""
-    b = data[i]
-    if b == 0x0D:
-        return 2 if i + 1 < stop and data[i + 1] == _LF else 1
-    if 0x0A <= b <= 0x0C or 0x1C <= b <= 0x1E:
-        return 1
-    if b == 0xC2:
-        return 2 if data[i + 1] == 0x85 else 0
-    if b == 0xE2:
-        return 3 if data[i + 1] == 0x80 and (data[i + 2] == 0xA8 or data[i + 2] == 0xA9) else 0
-    return 0
-
-
-@njit(cache=True, nogil=True)
-def _marks(offsets: Any, data: Any, bullets: Any, out: Any) -> None:
-    for d in range(len(offsets) - 1):
-        i, stop = offsets[d], offsets[d + 1]
-        while i < stop:
-            start, size = i, 0
-            while i < stop:
-                b = data[i]
-                if b <= 0x1E or b == 0xC2 or b == 0xE2:
-                    size = _break_at(data, i, stop)
-                    if size:
-                        break
-                i += 1
-            first, last = _lstrip(data, start, i), _rstrip(data, start, i)
-            out[0, d] += 1
-            if first < last:
-                out[1, d] += _among(_decode(data, first)[0], bullets)
-                tail = _decode(data, _before(data, last))[0]
-                dots = last - first >= 3 and data[last - 1] == _DOT and data[last - 2] == _DOT and data[last - 3] == _DOT
-                out[2, d] += tail == _ELLIPSIS or dots
-            i += size
-
-
-@njit(cache=True, nogil=True)
-def _digest(data: Any, start: int, stop: int) -> Any:
-    """Hash and length in characters of a stretch of bytes."""
-    h, chars = _SEED, 0
-    for b in data[start:stop]:
-        h = (h ^ np.uint64(b)) * _PRIME
-        h ^= h >> _HALF
-        chars += b & 0xC0 != 0x80
-    return h, chars
-
-
-@njit(cache=True, nogil=True)
-def _seen(keys: Any, stamps: Any, epoch: int, key: Any) -> bool:
-    """Whether this epoch has the key; puts it there. A slot of another epoch is free: nothing is ever cleared."""
-    mask = np.uint64(len(keys) - 1)
-    slot = key & mask
-    while stamps[slot] == epoch:
-        if keys[slot] == key:
-            return True
-        slot = (slot + np.uint64(1)) & mask
-    stamps[slot], keys[slot] = epoch, key
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _room(most: int) -> int:
-    size = 4
+def _room(found: LineTable) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """An empty table for the lines of any one document."""
+    most, size = int(np.diff(found.bounds).max(initial=0)) + 2, 4
     while size < 2 * most:
         size *= 2
-    return size
-
-
-@njit(cache=True, nogil=True)
-def _filled(offsets: Any, data: Any, terminal: Any, short: int, most: int, out: Any) -> None:
-    size = _room(most)
-    keys, stamps = np.empty(size, np.uint64), np.zeros(size, np.int64)
-    for d in range(len(offsets) - 1):
-        start, stop = offsets[d], offsets[d + 1]
-        while start < stop:
-            end = start
-            while end < stop and data[end] != _LF:
-                end += 1
-            h, chars = _digest(data, start, end)
-            out[5, d] += chars
-            if _lstrip(data, start, end) < end:
-                out[1, d] += 1
-                out[2, d] += _among(_decode(data, _before(data, end))[0], terminal)
-                out[3, d] += chars <= short
-                if _seen(keys, stamps, d + 1, h):
-                    out[4, d] += chars
-            start = end + 1
-
-
-@njit(cache=True, nogil=True)
-def _repeated(offsets: Any, data: Any, lengths: Any, most: int, out: Any) -> None:
-    size = _room(most + 2)
-    keys, stamps = np.empty(size, np.uint64), np.zeros(size, np.int64)
-    for d in range(len(offsets) - 1):
-        for kind in range(2):
-            # kind 0: paragraphs of the stripped text, cut at two newlines or more; kind 1: lines, cut at one or more.
-            start, stop = offsets[d], offsets[d + 1]
-            if kind == 0:
-                start = _lstrip(data, start, stop)
-                stop = _rstrip(data, start, stop)
-            parts, again, again_chars = 0, 0, 0
-            while True:
-                end = start
-                while end < stop and not (data[end] == _LF and (kind == 1 or (end + 1 < stop and data[end + 1] == _LF))):
-                    end += 1
-                h, chars = _digest(data, start, end)
-                parts += 1
-                if _seen(keys, stamps, 2 * d + kind + 1, h):
-                    again += 1
-                    again_chars += chars
-                if end == stop:
-                    break
-                start = end
-                while start < stop and data[start] == _LF:
-                    start += 1
-            out[d, 2 * kind] = again / parts
-            if lengths[d]:
-                out[d, 2 * kind + 1] = again_chars / lengths[d]
+    return np.empty(size, np.uint64), np.full(size, -1, np.int64)

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -58,7 +58,6 @@ class Fineweb2Quality(Filter):
     """
 
     step: Literal["fineweb2_quality"] = "fineweb2_quality"
-    releases_gil: ClassVar[bool] = True
     thresholds: str = Field(description="Folder of the limits, LANGUAGE.yml each: the folder `configs` of FineWeb-2.")
     language: str | None = Field(None, description="Language of all rows, as its file is named: fra_Latn.")
     language_column: str | None = Field(None, description="Column of each row's language.")
@@ -84,6 +83,10 @@ class Fineweb2Quality(Filter):
         if (self.language is None) == (self.language_column is None):
             raise ValueError("give one of language and language_column")
         return self
+
+    @property
+    def releases_gil(self) -> bool:
+        return self.splitter != "spacy"
 
     def needs(self) -> tuple[str, ...]:
         return tuple(column for column in (self.language_column, self.confidence_column) if column is not None)
@@ -117,39 +120,43 @@ class Fineweb2Quality(Filter):
         import numpy as np
         import polars as pl
 
-        from curate.analysis import buffers, cased_words, chars, code_points, ratio, sentence_terminal, sums
+        from curate.analysis import buffers, cased_words, chars, code_points, prepare, ratio, text_lines
+        from curate.kernels.characters import LINE_ENDS
         from curate.kernels.lines import line_counts, line_marks, repeated_lines
         from curate.kernels.ngrams import repeated_ngrams
+        from curate.kernels.words import word_sums
+
+        prepare(self.splitter)
 
         folder = Path(self.thresholds)
         if not folder.is_dir():
             raise InputError(f"{folder}: no folder of limits (FineWeb-2's `configs`)")
         if self.language is not None and _read(folder, self.language) is None:
             raise InputError(f"{folder}: no limits for {self.language} ({self.language}.yml)")
-        terminal, bullets = code_points(sentence_terminal()), code_points("•-")
+        terminal, bullets = code_points(LINE_ENDS), code_points("•-")
 
         def measure(batch: Batch) -> pl.DataFrame:
             rows = _languages(self, batch, folder)
-            offsets, data = batch.share(buffers)
+            data, found = batch.share(buffers)[1], batch.share(text_lines)
             lengths = batch.share(chars)
             words = batch.share(cased_words, self.splitter)
             count = np.diff(words.bounds)
-            lines = line_counts(offsets, data, terminal, 0)
-            marks = line_marks(offsets, data, bullets)
+            lines = line_counts(data, found, terminal, 0)
+            marks = line_marks(data, found, bullets)
             ngrams = repeated_ngrams(words, lengths)
             ngrams[count[:, None] < np.array((*_TOP, *_DUPLICATE))] = np.nan  # too short to hold one
-            hashes = batch.text.str.count_matches("#", literal=True).to_numpy()
-            dots = batch.text.str.count_matches(r"\.\.\.|…").to_numpy()
-            mean = ratio(sums(words.chars, words.bounds), count)
+            hashes, dots, _ = found.symbols.T
+            sums = word_sums(words, 0, 0, ())
+            mean = ratio(sums.chars, count)
             measured: dict[str, pl.Series] = {
-                "duplicate_lines": pl.Series(np.where(lengths == 0, np.nan, repeated_lines(offsets, data, lengths)[:, 2])),
+                "duplicate_lines": pl.Series(np.where(lengths == 0, np.nan, repeated_lines(data, found, lengths)[:, 2])),
                 **{f"top_{n}gram": pl.Series(ngrams[:, i]) for i, n in enumerate(_TOP)},
                 **{f"duplicate_{n}grams": pl.Series(ngrams[:, len(_TOP) + i]) for i, n in enumerate(_DUPLICATE)},
                 "line_punctuation": ratio(lines.terminal, lines.filled),
                 "newline_ratio": ratio(lines.newlines, count),
                 "min_mean_word_length": mean,
                 "max_mean_word_length": mean,
-                "alphabetic_words": ratio(sums(words.alphabetic, words.bounds), count),
+                "alphabetic_words": ratio(sums.alphabetic, count),
             }
             scores = {
                 f"{name}_excess": (rows.limits[name] - value) if name in _LEAST else (value - rows.limits[name])
@@ -280,10 +287,10 @@ def _stop_hashes(stop_words: tuple[str, ...], splitter: Splitter) -> tuple[int, 
     import numpy as np
     import polars as pl
 
-    from curate.analysis import text_buffers
-    from curate.kernels.words import words
+    from curate.analysis import text_buffers, words_of
 
-    found = words(*text_buffers(pl.Series(stop_words, dtype=pl.String)), splitter, lower=False)
+    listed = pl.Series(stop_words, dtype=pl.String)
+    found = words_of(listed, text_buffers(listed), splitter)
     alone = found.bounds[:-1][np.diff(found.bounds) == 1]
     return tuple(sorted(set(map(int, found.hashes[alone]))))
 

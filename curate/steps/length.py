@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -23,7 +23,6 @@ class Length(Filter):
     """
 
     step: Literal["length"] = "length"
-    releases_gil: ClassVar[bool] = True
     min_chars: int | None = Field(1, ge=0, description="Fewest characters (code points).")
     max_chars: int | None = Field(None, ge=0, description="Most characters.")
     min_words: int | None = Field(None, ge=0, description="Fewest words.")
@@ -31,6 +30,10 @@ class Length(Filter):
     min_bytes: int | None = Field(None, ge=0, description="Fewest bytes of UTF-8.")
     max_bytes: int | None = Field(None, ge=0, description="Most bytes of UTF-8.")
     splitter: Splitter = "unicode"
+
+    @property
+    def releases_gil(self) -> bool:
+        return self.splitter != "spacy"
 
     def rules(self) -> tuple[Rule, ...]:
         return (
@@ -46,9 +49,11 @@ class Length(Filter):
         import numpy as np
         import polars as pl
 
-        from curate.analysis import cased_words
+        from curate.analysis import cased_words, prepare
 
         wanted = {rule.score for rule in self.rules() if rule.on}
+        if "words" in wanted:
+            prepare(self.splitter)
 
         def measure(batch: Batch) -> pl.DataFrame:
             scores = {}

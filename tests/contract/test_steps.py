@@ -34,6 +34,11 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "repeated_lines": [{}, {"min_chars": 3, "consecutive": True}, {"min_chars": 3}],
     "redact": [{}, {"kinds": ["email", "phone"], "replacements": {"email": ["a", "b"]}, "private_addresses": True}],
     "language": [{}, {"allow": ["en"], "min_confidence": 0.5}],
+    "c4_lines": [{}, {"variant": "c4-code"}, {"variant": "paper", "end_marks": []}],
+    "c4_quality": [{}, {"variant": "c4-code"}, {"splitter": "spacy"}],
+    "gopher_quality": [{}, {"variant": "paper"}, {"variant": "dclm"}, {"splitter": "spacy"}],
+    "gopher_repetition": [{}, {"variant": "paper"}, {"variant": "dclm"}],
+    "fineweb_quality": [{}, {"variant": "fineweb-v1"}],
     "split": [{}, {"validation": 0.5, "seed": 7}],
     "fineweb2_quality": [
         {"thresholds": LIMITS, "language": "aaa_Latn"},

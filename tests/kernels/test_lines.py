@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.kernels.lines import LineCounts, LineMarks, line_counts, line_marks, lines, repeated_lines
+from curate.kernels.lines import LineCounts, LineMarks, line_counts, line_marks, line_table, lines, repeated_lines
 from tests.kernels.texts import column, columns
 
 _BULLETS = "•-"
@@ -16,6 +16,21 @@ _TERMINAL = ".!?…。\"'"
 
 def codes(chars: str) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
     return np.array(list(map(ord, chars)), np.uint32)
+
+
+def counts_in(rows: list[str], terminal: np.ndarray[tuple[int], np.dtype[np.uint32]], short: int) -> LineCounts:
+    offsets, data = column(rows)
+    return line_counts(data, line_table(offsets, data), terminal, short)
+
+
+def marks_in(rows: list[str], bullets: np.ndarray[tuple[int], np.dtype[np.uint32]], filled: bool = False) -> LineMarks:
+    offsets, data = column(rows)
+    return line_marks(data, line_table(offsets, data), bullets, filled=filled)
+
+
+def repeated_in(rows: list[str], stripped: bool = False) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    offsets, data = column(rows)
+    return repeated_lines(data, line_table(offsets, data), np.array(list(map(len, rows)), np.int64), stripped=stripped)
 
 
 def duplicates(parts: list[str]) -> tuple[int, int]:
@@ -46,6 +61,7 @@ def counts_of(text: str, short: int) -> tuple[int, ...]:
         filled=len(filled),  # type: ignore[arg-type]
         terminal=sum(line.endswith(tuple(_TERMINAL)) for line in filled),  # type: ignore[arg-type]
         short=sum(len(line) <= short for line in filled),  # type: ignore[arg-type]
+        blank_short=sum(len(line) <= short for line in text.split("\n") if not line.strip()),  # type: ignore[arg-type]
         repeated_chars=duplicates(filled)[1],  # type: ignore[arg-type]
         chars=len(text.replace("\n", "")),  # type: ignore[arg-type]
     )
@@ -71,38 +87,75 @@ def test_lines_equal_twin(rows: list[str]) -> None:
 
 
 @settings(deadline=None, max_examples=200)
+@given(columns)
+def test_what_a_line_looks_like(rows: list[str]) -> None:
+    offsets, data = column(rows)
+    got = line_table(offsets, data)
+    flat = [line for row in rows for line in row.split("\n")]
+    assert [bytes(data[i:j]).decode() for i, j in zip(got.lefts, got.rights, strict=True)] == [line.strip() for line in flat]
+    assert got.chars.tolist() == list(map(len, flat))
+    assert got.marks.tolist() == [len(f"{line}|".splitlines()) > 1 for line in flat]
+    assert got.symbols.tolist() == [[row.count("#"), row.count("...") + row.count("…"), row.count(". . .")] for row in rows]
+    first = dict(zip(flat, got.hashes.tolist(), strict=True))
+    assert [first[line] for line in flat] == got.hashes.tolist()
+    assert len(set(first.values())) == len(first)
+
+
+def stripped_shares(text: str) -> list[float | None]:
+    """As DCLM counts: all occurrences of what comes twice."""
+    shares: list[float | None] = []
+    for mark in ("\n\n", "\n"):
+        parts = [part for piece in text.split(mark) if (part := piece.strip())]
+        again = [part for part in parts if parts.count(part) > 1]
+        shares += [len(again) / len(parts), len("".join(again)) / len("".join(parts))] if parts else [None, None]
+    return shares
+
+
+@settings(deadline=None, max_examples=200)
+@given(columns)
+def test_stripped_lines_equal_twin(rows: list[str]) -> None:
+    got = repeated_in(rows, stripped=True)
+    assert [[None if np.isnan(share) else share for share in row] for row in got.tolist()] == list(map(stripped_shares, rows))
+    marks = marks_in(rows, codes("•*"), filled=True)
+    filled = [[line for piece in row.split("\n") if (line := piece.strip())] for row in rows]
+    assert marks.lines.tolist() == list(map(len, filled))
+    assert marks.bullets.tolist() == [sum(line.startswith(("•", "*")) for line in row) for row in filled]
+    assert marks.ellipses.tolist() == [sum(line.endswith(("...", "…", ". . .")) for line in row) for row in filled]
+
+
+@settings(deadline=None, max_examples=200)
 @given(columns, st.integers(0, 12))
 def test_counts_equal_twin(rows: list[str], short: int) -> None:
-    got = line_counts(*column(rows), codes(_TERMINAL), short)
+    got = counts_in(rows, codes(_TERMINAL), short)
     assert list(zip(*(field.tolist() for field in got), strict=True)) == [tuple(counts_of(row, short)) for row in rows]
 
 
 @settings(deadline=None, max_examples=200)
 @given(columns)
 def test_marks_equal_twin(rows: list[str]) -> None:
-    got = line_marks(*column(rows), codes(_BULLETS))
+    got = marks_in(rows, codes(_BULLETS))
     assert list(zip(*(field.tolist() for field in got), strict=True)) == [tuple(marks_of(row)) for row in rows]
 
 
 @settings(deadline=None, max_examples=200)
 @given(columns)
 def test_repeated_lines_equal_twin(rows: list[str]) -> None:
-    got = repeated_lines(*column(rows), np.array(list(map(len, rows)), np.int64))
+    got = repeated_in(rows)
     assert got.tolist() == [shares_of(row) for row in rows]
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "é", "", " ", "\t漢"]), max_size=30).map("\n".join), max_size=4))
 def test_many_repeats_equal_twin(rows: list[str]) -> None:
-    got = repeated_lines(*column(rows), np.array(list(map(len, rows)), np.int64))
+    got = repeated_in(rows)
     assert got.tolist() == [shares_of(row) for row in rows]
-    counts = line_counts(*column(rows), codes(""), 1)
+    counts = counts_in(rows, codes(""), 1)
     assert counts.repeated_chars.tolist() == [duplicates([x for x in row.split("\n") if x.strip()])[1] for row in rows]
 
 
 def test_every_code_point_is_blank_or_break_as_in_python() -> None:
     texts = [f"{chr(code)}•x{chr(code)}..." + chr(code) for code in range(0x3100)]
-    got = line_marks(*column(texts), codes("•"))
+    got = marks_in(texts, codes("•"))
     assert list(zip(got.lines, got.bullets, got.ellipses, strict=True)) == [
         (
             len(text.splitlines()),
@@ -124,9 +177,9 @@ def test_every_code_point_is_blank_or_break_as_in_python() -> None:
     ],
 )
 def test_first_occurrence_is_free(text: str, shares: list[float]) -> None:
-    assert repeated_lines(*column([text]), np.array([len(text)])).tolist() == [shares]
+    assert repeated_in([text]).tolist() == [shares]
 
 
 def test_lengths_must_match() -> None:
     with pytest.raises(ValueError, match="1 lengths for 2"):
-        repeated_lines(*column(["a", "b"]), np.array([1]))
+        repeated_lines(column(["a", "b"])[1], line_table(*column(["a", "b"])), np.array([1]))

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from curate.kernels.ngrams import repeated_ngrams
+from curate.kernels.ngrams import Counting, repeated_ngrams
 from curate.kernels.words import words
 from tests.kernels.texts import column, columns, repeats
 
@@ -33,17 +34,37 @@ def duplicate(tokens: list[str], n: int) -> int:
     return chars
 
 
-def shares_of(text: str) -> list[float]:
+def longest_top(tokens: list[str], n: int, blank: str) -> int:
+    """Of the n-grams that come most often, and twice at least: the first (a blank between words), or the longest (none)."""
+    grams = Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+    most = max(grams.values(), default=0)
+    lengths = [len(blank.join(gram)) for gram, count in grams.items() if count == most]
+    return most * (lengths[0] if blank else max(lengths)) if most > 1 else 0
+
+
+def covered(tokens: list[str], n: int) -> int:
+    grams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
+    counts = Counter(grams)
+    inside = {k for i, gram in enumerate(grams) if counts[gram] > 1 for k in range(i, i + n)}
+    return sum(len(tokens[k]) for k in inside)
+
+
+def shares_of(text: str, counting: Counting = "datatrove-0.10") -> list[float]:
     tokens = text.split()
-    chars = [top(tokens, n) for n in (2, 3, 4)] + [duplicate(tokens, n) for n in range(5, 11)]
+    if counting == "datatrove-0.10":
+        chars = [top(tokens, n) for n in (2, 3, 4)] + [duplicate(tokens, n) for n in range(5, 11)]
+    else:
+        blank = " " if counting == "paper" else ""
+        chars = [longest_top(tokens, n, blank) for n in (2, 3, 4)] + [covered(tokens, n) for n in range(5, 11)]
     return [count / len(text) if text else 0.0 for count in chars]
 
 
 def check(rows: list[str]) -> None:
     tokens = words(*column(rows), "whitespace", lower=False)
-    got = repeated_ngrams(tokens, np.array(list(map(len, rows)), np.int64))
-    assert got.shape == (len(rows), 9)
-    assert got.tolist() == [shares_of(row) for row in rows]
+    for counting in get_args(Counting):
+        got = repeated_ngrams(tokens, np.array(list(map(len, rows)), np.int64), counting)
+        assert got.shape == (len(rows), 9)
+        assert got.tolist() == [shares_of(row, counting) for row in rows], counting
 
 
 @settings(deadline=None, max_examples=150)

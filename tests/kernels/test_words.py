@@ -6,7 +6,8 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 
-from curate.kernels.words import _CJK, _PLANES, Splitter, word_hash, words
+from curate.kernels.characters import PLANES
+from curate.kernels.words import _CJK, ALPHABETIC, Splitter, word_hash, words
 from tests.kernels.texts import column, columns
 
 
@@ -48,7 +49,7 @@ def test_equals_twin(splitter: Splitter, lower: bool) -> None:
             sums.append(sums[-1] + len(row))
         assert got.bounds.tolist() == sums
         assert got.chars.tolist() == list(map(len, flat))
-        assert got.alphabetic.tolist() == [any(map(str.isalpha, word)) for word in flat]
+        assert ((got.kinds & ALPHABETIC) != 0).tolist() == [any(map(str.isalpha, word)) for word in flat]
         assert got.hashes.tolist() == [word_hash(word, lower=lower) for word in flat]
 
     check()
@@ -84,7 +85,7 @@ def test_every_code_point_alone() -> None:
 
 
 def test_planes_left_out_hold_nothing() -> None:
-    covered = {code for plane in _PLANES for code in plane}
+    covered = {code for plane in PLANES for code in plane}
     rest = (chr(code) for code in range(sys.maxunicode + 1) if code not in covered)
     assert all(unicodedata.category(char) in ("Cn", "Co") and char.lower() == char and not char.isspace() for char in rest)
 

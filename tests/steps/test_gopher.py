@@ -20,20 +20,60 @@ PROSE = (
 @pytest.mark.parametrize(
     ("limits", "kept", "dropped", "reason"),
     [
-        ({"min_words": 3}, "one two three", "one two - !", "too_few_words"),
+        ({"min_words": 3}, "one two, three!", "one two - !", "too_few_words"),
         ({"max_words": 3}, "one two three", "one two three four", "too_many_words"),
         ({"min_mean_word_length": 3}, "abc ab abcd", "abc ab abc", "short_words"),
         ({"max_mean_word_length": 3}, "abc ab abcd", "abcd ab abcd", "long_words"),
-        ({"max_hash_ratio": 0.5}, "# a b", "# # a b c", "hashes"),
-        ({"max_ellipsis_ratio": 0.5}, "a b... c d…", "a... b… c", "ellipses"),
+        ({"max_hash_ratio": 0.5}, "# a", "## a", "hashes"),
+        ({"max_ellipsis_ratio": 0.5}, "a... b…", "... …", "ellipses"),
         ({"max_bullet_lines": 0.5}, "- a\nb", " • a\n- b\nc", "bullet_lines"),
         ({"max_ellipsis_lines": 0.5}, "a...\nb", "a…\nb... \nc", "ellipsis_lines"),
-        ({"min_alphabetic_words": 0.5}, "a 1", "a 1 2", "few_alphabetic_words"),
+        ({"min_alphabetic_words": 0.5}, "a 1", "a 1!", "few_alphabetic_words"),
         ({"min_stop_words": 2}, "the end of it", "the the end", "few_stop_words"),
     ],
 )  # fmt: skip
 def test_each_rule_on_both_sides_of_its_limit(limits: dict[str, Any], kept: str, dropped: str, reason: str) -> None:
     assert reasons(off(GopherQuality, **limits), [kept, dropped]) == [None, reason]
+
+
+def test_symbols_are_words_or_not_by_the_variant() -> None:
+    text = "One, two - THE end. . . #"
+    rows = [scores(GopherQuality(variant=variant), [text])[0] for variant in ("datatrove-0.10", "paper", "dclm")]  # type: ignore[arg-type]
+    assert [row["words"] for row in rows] == [4, 8, 4]
+    assert [row["mean_word_length"] for row in rows] == [3, 18 / 8, 18 / 8]
+    assert [row["hash_ratio"] for row in rows] == [1 / 10, 1 / 8, 2 / 8]
+    assert [row["alphabetic_words"] for row in rows] == [4 / 10, 4 / 8, 4 / 8]
+    assert [row["stop_words"] for row in rows] == [0, 0, 1]
+
+
+def test_dclm_counts_lines_that_are_not_blank_and_stop_words_as_often_as_they_come() -> None:
+    step = GopherQuality(variant="dclm")
+    row = scores(step, ["* a\n\n● b. . .\nthe The\n \n"])[0]
+    assert (row["bullet_lines"], row["ellipsis_lines"], row["stop_words"]) == (2 / 3, 1 / 3, 2)
+    assert (step.splitter, step.bullets) == ("whitespace", "●•*-")
+    assert GopherQuality(variant="dclm", bullets="-").bullets == "-"
+
+
+@pytest.mark.parametrize(
+    ("variant", "text", "rule", "share"),
+    [
+        ("paper", "a b c d", "top_2gram", 0),
+        ("paper", "to be or to be", "top_2gram", 10 / 14),
+        ("paper", "a b c d e x a b c d e", "duplicate_5grams", 10 / 21),
+        ("paper", "a b c d e a b c d e a", "duplicate_6grams", 11 / 21),
+        ("dclm", "aa b c d, aa b. C d, c d", "top_2gram", 6 / 12),
+        ("dclm", "a b c d e, a b c d e", "duplicate_5grams", 1),
+        ("dclm", "a b\nc\n a b \n\nd", "duplicate_lines", 2 / 4),
+        ("dclm", "a b\nc\n a b \n\nd", "duplicate_line_chars", 6 / 8),
+        ("dclm", "a b\n\n a b\n\n\n\nd", "duplicate_paragraphs", 2 / 3),
+        ("dclm", "a b\n\n a b\n\n\n\nd", "duplicate_paragraph_chars", 6 / 7),
+    ],
+)
+def test_repetitions_of_the_other_variants(variant: str, text: str, rule: str, share: float) -> None:
+    step = GopherRepetition.model_validate({"variant": variant})
+    assert scores(step, [text])[0][rule] == pytest.approx(share, abs=1e-12)
+    around = [off(GopherRepetition, variant=variant, **{f"max_{rule}": share + by}) for by in (1e-9, -1e-9) if share + by >= 0]
+    assert [reasons(limited, [text])[0] for limited in around] == [None, rule][: len(around)]
 
 
 def test_prose_is_kept_and_a_menu_is_not() -> None:
@@ -61,7 +101,8 @@ def test_bullets_and_splitter_are_options() -> None:
     stars = GopherQuality(bullets="*")
     assert scores(stars, ["* a\n- b"])[0]["bullet_lines"] == 0.5
     assert scores(GopherQuality(splitter="whitespace"), ["it's a-b"])[0]["words"] == 2
-    assert scores(GopherQuality(), ["it's a-b"])[0]["words"] == 4
+    assert scores(GopherQuality(splitter="unicode"), ["it's a-b"])[0]["words"] == 4
+    assert scores(GopherQuality(), ["it's a-b!"])[0]["words"] == 4  # it 's a - b !, of which - and ! are symbols
 
 
 def test_nothing_is_divided_by_zero() -> None:
@@ -71,7 +112,10 @@ def test_nothing_is_divided_by_zero() -> None:
         "mean_word_length", "hash_ratio", "ellipsis_ratio", "bullet_lines", "ellipsis_lines", "alphabetic_words",
     }  # fmt: skip
     assert blank["bullet_lines"] == 0
-    assert set(scores(GopherRepetition(), [""])[0].values()) == {None}
+    nothing = scores(GopherRepetition(), [""])[0]
+    assert nothing.pop("chars") == 0
+    assert set(nothing.values()) == {None}
+    assert reasons(GopherRepetition(), ["", "\n"]) == ["empty", "duplicate_lines"]
 
 
 def test_zero_is_a_limit_and_none_is_none() -> None:
@@ -117,6 +161,6 @@ def test_prose_does_not_repeat_itself_but_its_copies_do() -> None:
 
 
 def test_options_name_the_splitters_of_the_kernel() -> None:
-    for splitter in ("unicode", "whitespace"):
-        step = GopherQuality.model_validate({"splitter": splitter})
+    for splitter in ("tokens", "unicode", "whitespace"):
+        step = GopherQuality.model_validate({"variant": "paper", "splitter": splitter})
         assert scores(step, ["a-b c"])[0]["words"] == len(words(*column(["a-b c"]), step.splitter).starts)
