@@ -3,6 +3,7 @@
 data/       the rows, or whatever the job makes; what `job:NAME` means
 dropped/    rows that a step dropped: id, step, reason, score, value, text
 matches/    what a job found besides rows: `decontaminate` which item met which row
+clusters/   rows that `dedupe` tied together, and why
 rejected/   rows that could not be read or on which a step failed: file and line, or id, and the error
 stats.json  counts and times; there only when the job is finished
 plan.json   what was to be done
@@ -39,7 +40,7 @@ Stats = dict[str, Any]
 """What `stats.json` holds: job, digest, seconds, counts of rows and bytes, dropped by `step.reason`, what filters measured
 (`curate.engine.scores.summary`), results of stages."""
 
-OURS = ("data", "dropped", "rejected", "matches", "parts", "work", "stats.json", "plan.json")
+OURS = ("data", "dropped", "rejected", "matches", "clusters", "parts", "work", "stats.json", "plan.json")
 
 
 class JobRun:

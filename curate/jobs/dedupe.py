@@ -2,55 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from curate.declare import Batch, Exchange, Filter, Result, Rows, RowsJob, Rule, Shards, Single, Stage, Step, Work
+from curate.declare import Batch, Exchange, Result, Rows, RowsJob, Shards, Single, Stage, Step, Work
+from curate.grouping.facts import Compare, Keep, Normalize
 from curate.grouping.inside import Inside, InsideMethod
+from curate.grouping.keys import BAND, EXACT, SET, UNITS, URL
+from curate.grouping.verdicts import DropDuplicates, MarkDuplicates
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
-__all__ = ["Dedupe", "DropDuplicates"]
+__all__ = ["Dedupe"]
 
-PARTITIONS = 64
-"""Files that keys are grouped through: each is sorted in memory alone, so memory is a 64th of all keys a worker."""
-
-EXACT = 255
-"""Stands where near duplicates have the number of the band."""
+RECALL = 0.99
+"""Chance at least that two rows which are just similar enough share a band, and are compared."""
 
 
 class Dedupe(RowsJob):
-    """Drop rows whose text another row has already: the same text (`exact`), or nearly the same words (`near`).
+    """Drop rows that others repeat: of one address (`url`), of the same text (`exact`), or of nearly the same words (`near`).
 
-    `near` is MinHash LSH (Broder 1997; Leskovec et al., Mining of Massive Datasets, chapter 3): sets of word n-grams, a
-    signature of each, bands of the signature as keys; rows that share a key are compared by their signatures, and count as
-    duplicates from `threshold` on (the share of equal permutations estimates the Jaccard similarity, standard error
-    sqrt(J(1-J)/permutations)). Of rows that are tied together, directly or through others, the first is kept.
-    Each dropped row names the row that it duplicates and how similar they are.
+    `near` finds candidates by MinHash LSH (Broder 1997; Leskovec et al., Mining of Massive Datasets, chapter 3): sets of
+    n-grams, a signature of each, bands of the signature as keys. Rows that share a key are compared by the exact Jaccard
+    similarity of their sets, and are tied together from `threshold` on.
+
+    Rows have an order, the one of `keep`. A row that is tied to one before it goes; each dropped row names the row that it is
+    tied to and how similar they are. Nothing goes for what comes after it: two rows which do not resemble one another
+    both stay, even if a third that comes later resembles both. All ties are in `clusters/`.
+
+    A group of rows with one key is compared pair by pair up to 64 rows; in a larger one each row is compared with the first
+    64 that resemble none before them (`compared_in_part` in the stats counts rows for which these were not all).
 
     `line`, `paragraph` and `span` come after: of the rows that stay, they take text out (text format only).
 
-    Cost: O(words). A row takes on disk 4 bytes a permutation and 24 a band (about 1 kB with the defaults) while the job
-    runs; in memory 24 bytes when clusters are drawn, and its share of a 64th of the keys a worker.
-    At 10^9 rows: 1.1 TB of disk, 24 GB of memory.
+    Cost: O(bytes). On disk while the job runs a row takes 21 bytes a key (one a band, one a method) and 4 a distinct n-gram:
+    3.2 kB with the defaults for 700 words. In memory 33 bytes a row when clusters are drawn, once; a worker holds 2 million
+    keys and 64 MB of sets at a time, or one group. At 10^9 rows of 700 words: 3.2 TB of disk, 33 GB of memory.
     """
 
     job: Literal["dedupe"] = "dedupe"
-    methods: tuple[Literal["exact", "near", "line", "paragraph", "span"], ...] = Field(
+    methods: tuple[Literal["url", "exact", "near", "line", "paragraph", "span"], ...] = Field(
         ("exact", "near"),
         min_length=1,
-        description="exact: equal texts but for outer white space; near: similar words. line, paragraph and span take out of a "
+        description="url: one address; exact: equal texts; near: similar words. line, paragraph and span take out of a "
         "text what an earlier row holds already: lines or paragraphs of the same words, runs of `span_words` words.",
     )
-    threshold: float = Field(0.8, gt=0, le=1, description="Estimated Jaccard similarity from which rows are near duplicates.")
-    ngram: int = Field(5, ge=1, description="Words in an n-gram.")
-    permutations: int = Field(128, ge=16, le=1024, description="Length of the signatures: more estimate better and cost more.")
+    compare: Compare = Field(
+        "row",
+        description="What of a row is compared. row: all of its text; instruction: what is asked (of a chat the user's turns); "
+        "answers: what is answered (the output, both answers of a preference, of a chat the assistant's turns).",
+    )
+    normalize: Normalize = Field(
+        "strip",
+        description="What counts as equal for `exact`. strip: the same text but for white space around it; letters: the same "
+        "but for case, punctuation, white space and Unicode form (NFC).",
+    )
+    threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity from which rows are near duplicates.")
+    unit: Literal["words", "characters"] = Field(
+        "words", description="What n-grams are made of; characters are taken in lower case, with white space as one space."
+    )
+    ngram: int = Field(5, ge=1, description="Words or characters in an n-gram.")
+    permutations: int = Field(
+        128,
+        ge=16,
+        le=1024,
+        description="Length of the signatures that may be used: with more, fewer rows are compared in vain.",
+    )
+    bands: int | None = Field(
+        None,
+        ge=1,
+        description="Bands of the signature, with `rows`; default: so that a pair at `threshold` meets in 99 of 100.",
+    )
+    rows: int | None = Field(None, ge=1, description="Rows of the signature in a band; default: see `bands`.")
+    keep: Keep = Field(
+        "first",
+        description="Which row of a cluster is kept: the first, the longest, the newest (by `date_column`), the best (highest "
+        "in `score_column`), or by `source_column` as `sources` lists them; where they are even, the first.",
+    )
+    url_column: str = Field("url", description="Where the address stands, for method url; rows without one have no duplicate.")
+    date_column: str = Field("date", description="Where the date stands, for keep newest: ISO 8601, or seconds.")
+    score_column: str = Field("score", description="Where the score stands, for keep best.")
+    source_column: str = Field("source", description="Where the source of a row stands: losses are counted by source.")
+    sources: tuple[str, ...] = Field((), description="Sources for keep source, those to keep first; others come last.")
+    count: bool = Field(
+        False,
+        description="Add columns: `duplicates`, how many rows the kept one stands for, and `cluster`, the id of its cluster.",
+    )
+    max_cluster: int | None = Field(
+        None,
+        ge=2,
+        description="Near duplicates in clusters of more rows are told, not dropped: such clusters are often a template that "
+        "chains different pages together. Equal rows in them go all the same.",
+    )
+    max_source_loss: float = Field(
+        0.5, ge=0, le=1, description="Share of its rows that a source may lose before a warning says so."
+    )
     min_unit_words: int = Field(
         5, ge=1, description="Words that a line or paragraph must have to be taken out: shorter ones are said again rightly."
     )
@@ -61,17 +111,33 @@ class Dedupe(RowsJob):
     splitter: Literal["unicode", "whitespace"] = Field("unicode", description="How text is split into words.")
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.bands is None) != (self.rows is None):
+            raise ValueError("bands and rows go together: give both or neither")
+        if self.bands is not None and self.rows is not None and self.bands * self.rows > self.permutations:
+            raise ValueError(f"{self.bands} bands of {self.rows} rows need permutations of {self.bands * self.rows} or more")
+        if (self.keep == "source") != bool(self.sources):
+            raise ValueError("keep source needs sources, the ones to keep first, and nothing else does")
+        return self
+
+    def needs(self) -> tuple[str, ...]:
+        """Columns besides the text that the job reads."""
+        column = {"newest": self.date_column, "best": self.score_column}.get(self.keep)
+        wanted = (self.source_column, *([column] if column else []), *([self.url_column] if "url" in self.methods else []))
+        return wanted if self._whole_rows() else ()
+
     def stages(self) -> tuple[Stage, ...]:
         whole: tuple[Stage, ...] = (
             Shards("sign", self._sign),
-            Exchange("match", PARTITIONS, self._match),
+            Exchange("match", UNITS, self._match),
             Single("cluster", self._cluster),
         )
         inside = self._inside()
         return (*(whole if self._whole_rows() else ()), *inside.stages(self._gone), Rows((), left=self._steps))
 
     def _whole_rows(self) -> bool:
-        return bool({"exact", "near"} & set(self.methods))
+        return bool({"url", "exact", "near"} & set(self.methods))
 
     def _inside(self) -> Inside:
         methods = tuple(method for method in self.methods if method in get_args(InsideMethod))
@@ -87,270 +153,151 @@ class Dedupe(RowsJob):
         inside = self._inside()
         return (
             *((DropDuplicates(folder=str(place)),) if self._whole_rows() else ()),
+            *((MarkDuplicates(folder=str(place)),) if self._whole_rows() and self.count else ()),
             *(inside.steps(place, self.min_words_left) if inside.methods else ()),
         )
 
     def _gone(self, work: Work) -> NDArray[Any] | None:
         """Rows of a shard that are duplicates as a whole, sorted."""
-        import numpy as np
-        import polars as pl
+        from curate.grouping.verdicts import gone_rows
 
-        if not self._whole_rows():
-            return None
-        path = work.folder / "work" / "verdicts" / f"{work.index:05d}.parquet"
-        gone: NDArray[Any] = np.sort(pl.read_parquet(path, columns=["row"])["row"].to_numpy())
-        return gone
+        return gone_rows(work.folder / "work", work.index) if self._whole_rows() else None
 
     def peak_memory(self, bytes: int, rows: int) -> int | None:
-        """A worker's chunks, and what the docstring of the job states for a row."""
-        return 500_000_000 + rows * (24 + 24 * self.bands()[0] // PARTITIONS)
+        """A worker's chunks, the keys and sets that it holds, and what the docstring of the job states for a row."""
+        return 800_000_000 + 33 * rows
 
     def disk(self, bytes: int) -> int | None:
-        """The rows that stay, and while the job runs about 1 kB for each of 4.5 kB."""
+        """The rows that stay, and while the job runs keys (about 14 for each of 4.5 kB) and sets (0.6 of the text)."""
         kept = super().disk(bytes)
-        return None if kept is None else kept + bytes * (4 * self.permutations + 24 * self.bands()[0]) // 4500
+        near = bytes * 6 // 10 if "near" in self.methods else 0
+        return None if kept is None else kept + near + bytes * 21 * 16 // 4500
 
-    def bands(self) -> tuple[int, int]:
-        """Bands and rows a band for the threshold, as datasketch chooses them: fewest false positives and negatives."""
+    def banding(self) -> tuple[int, int]:
+        """`(bands, rows)`: the most rows a band, and then the fewest bands, by which a pair at the threshold meets.
+
+        It meets with probability 1 - (1 - threshold^rows)^bands, which is RECALL at least. Candidates are verified, so
+        false ones cost time alone; datasketch's optimal parameters weigh the two kinds of error against one another. They
+        stand in where the permutations are too few for RECALL.
+        """
+        if self.bands is not None and self.rows is not None:
+            return self.bands, self.rows
+        from math import ceil, log, log1p
+
+        for rows in range(self.permutations, 0, -1):
+            chance = self.threshold**rows
+            bands = (
+                1 if chance >= RECALL else ceil(log(1 - RECALL) / log1p(-chance)) if chance > 1e-12 else self.permutations + 1
+            )
+            if bands * rows <= self.permutations:
+                return bands, rows
         from datasketch import MinHashLSH
 
         lsh = MinHashLSH(threshold=self.threshold, num_perm=self.permutations)
         return lsh.b, lsh.r
 
     def _sign(self, work: Work) -> Result:
-        """Signatures and keys of a shard's rows; the keys into one file a partition."""
+        """Keys and sets of a shard's rows, and what is known of each."""
+        from curate.analysis import buffers
+        from curate.grouping.facts import compared
+        from curate.grouping.keys import put_shard
+
+        tables: list[Any] = []
+        sets: list[Any] = []
+        rows: list[pl.DataFrame] = []
+        count = 0
+        for batch in work.batches():
+            seen = compared(batch, self.compare)
+            rows.append(self._facts(seen))
+            tables += self._keys(seen, count, sets)
+            count += len(batch)
+            work.progress(len(batch), len(batch.share(buffers)[1]))
+        put_shard(self._shards(work)[work.index], _rows(rows), tables, sets)
+        return {"texts": count}
+
+    def _keys(self, batch: Batch, first: int, sets: list[Any]) -> list[Any]:
+        """The entries of a batch, the first of whose rows is at place `first`; their sets go to `sets`."""
         import numpy as np
 
-        from curate.analysis import buffers, text_buffers, words
+        from curate.analysis import text_buffers
+        from curate.grouping.facts import canonical_urls, letters
+        from curate.grouping.keys import entries
         from curate.kernels.hashing import hash128
         from curate.kernels.minhash import bands, minhash
+        from curate.kernels.shingles import character_hashes, shingle_sets
 
-        count, rows_a_band = self.bands()
-        near = "near" in self.methods
-        signatures: list[Any] = []
-        keys: list[Any] = []
-        ids: list[pl.Series] = []
-        rows: list[Any] = []
-        total = 0
-        for batch in work.batches():
-            row = batch.row.to_numpy()
-            total = int(row[-1]) + 1
-            ids.append(batch.frame["id"])
-            rows.append(row)
-            if "exact" in self.methods:
-                high, low = hash128(*text_buffers(batch.text.str.strip_chars()))
-                keys.append(_keys(high, low, np.full(len(row), EXACT, np.uint8), work.index, row))
-            if near:
-                signature, some = minhash(batch.share(words, self.splitter), self.ngram, self.permutations, self.seed)
-                signatures.append(signature)
-                band_keys = bands(signature, count, rows_a_band)
-                for band in range(count):
-                    key = band_keys[some, band]
-                    keys.append(_keys(key, np.zeros_like(key), np.full(len(key), band, np.uint8), work.index, row[some]))
-            work.progress(len(batch), len(batch.share(buffers)[1]))
-        folder = work.folder / "work"
-        _save(folder / "rows" / f"{work.index:05d}.npy", np.concatenate(rows) if rows else np.zeros(0, np.int64))
-        _save_ids(folder / "ids" / f"{work.index:05d}.parquet", ids)
-        if near and signatures:
-            _save(folder / "signatures" / f"{work.index:05d}.npy", np.concatenate(signatures))
-        if keys:
-            table = np.concatenate(keys)
-            partition = (table["key"] >> np.uint64(58)).astype(np.uint8)
-            order = np.argsort(partition, kind="stable")
-            table, partition = table[order], partition[order]
-            edges = np.searchsorted(partition, np.arange(PARTITIONS + 1))
-            for i in range(PARTITIONS):
-                if edges[i] < edges[i + 1]:
-                    _save(folder / "keys" / f"{i:02d}" / f"{work.index:05d}.npy", table[edges[i] : edges[i + 1]])
-        return {"rows_in": total}
+        at = np.arange(first, first + len(batch))
+        found = []
+        if "exact" in self.methods:
+            text = batch.text.str.strip_chars() if self.normalize == "strip" else letters(batch.text)
+            found.append(entries(*hash128(*text_buffers(text)), EXACT, at))
+        if "url" in self.methods and self.url_column in batch.frame.columns:
+            url = canonical_urls(batch.frame[self.url_column])
+            there = url.is_not_null().to_numpy()
+            found.append(entries(*hash128(*text_buffers(url.drop_nulls())), URL, at[there]))
+        if "near" not in self.methods:
+            sets += [np.zeros(0, np.uint32), np.zeros(len(at), np.int64)]
+            return found
+        if self.unit == "words":
+            units = self._words(batch)
+            grams = shingle_sets(units.hashes, units.bounds, self.ngram)
+        else:
+            text = batch.text.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+            grams = shingle_sets(*character_hashes(*text_buffers(text)), self.ngram)
+        sizes = np.diff(grams.bounds)
+        sets += [grams.values, sizes]
+        some = np.flatnonzero(sizes)
+        found.append(entries(grams.digests[some, 0], grams.digests[some, 1], SET, at[some]))
+        count, rows = self.banding()
+        keys = bands(minhash(grams.values, grams.bounds, count * rows, self.seed), count, rows)
+        found += [entries(keys[some, band], grams.digests[some, 0], BAND, at[some]) for band in range(count)]
+        return found
 
-    def _match(self, work: Work) -> Result:
-        """Rows of a partition that share a key, compared: pairs that are duplicates."""
-        import numpy as np
+    def _words(self, batch: Batch) -> Any:
+        from curate.analysis import words
 
-        folder = work.folder / "work"
-        files = sorted((folder / "keys" / f"{work.index:02d}").glob("*.npy"))
-        if not files:
-            _save(folder / "pairs" / f"{work.index:02d}.npy", np.zeros(0, pair_type()))
-            return {"pairs": 0}
-        table = np.concatenate([np.load(f) for f in files])
-        order = np.lexsort((table["row"], table["shard"], table["low"], table["key"], table["band"]))
-        table = table[order]
-        same = np.all([table[name][1:] == table[name][:-1] for name in ("band", "key", "low")], axis=0)
-        start = np.flatnonzero(np.concatenate([[True], ~same]))
-        first = np.repeat(start, np.diff(np.append(start, len(table))))
-        member = np.arange(len(table))
-        # Each member of a group is compared with the group's first and with the one before it.
-        left = np.concatenate([first, member - 1])
-        right = np.concatenate([member, member])
-        pairs = (left >= np.concatenate([first, first])) & (left < right)
-        left, right = left[pairs], right[pairs]
-        exact = table["band"][left] == EXACT
-        similarity = np.ones(len(left), np.float32)
-        if (~exact).any():
-            similarity[~exact] = _similarity(folder, table[left[~exact]], table[right[~exact]], self.permutations)
-        # An estimate is a whole number of permutations; the threshold is met by the nearest one.
-        found = exact | (similarity >= np.float32(np.ceil(self.threshold * self.permutations - 1e-9) / self.permutations))
-        left, right = left[found], right[found]
-        out = np.zeros(len(left), pair_type())
-        for side, index in (("a", left), ("b", right)):
-            out[f"{side}_shard"], out[f"{side}_row"] = table["shard"][index], table["row"][index]
-        out["similarity"], out["exact"] = similarity[found], exact[found]
-        out = np.unique(out)
-        _save(folder / "pairs" / f"{work.index:02d}.npy", out)
-        return {"pairs": len(out)}
+        return batch.share(words, self.splitter)
 
-    def _cluster(self, work: Work) -> Result:
-        """Ties of all pairs: for each shard which rows go, and which row each duplicates."""
-        import numpy as np
-
-        from curate.kernels.unionfind import components
-
-        folder = work.folder / "work"
-        counts = [result["rows_in"] for result in work.results["sign"]]
-        base = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        pairs = np.unique(np.concatenate([np.load(f) for f in sorted((folder / "pairs").glob("*.npy"))]))
-        a = base[pairs["a_shard"]] + pairs["a_row"]
-        b = base[pairs["b_shard"]] + pairs["b_row"]
-        root = components(int(base[-1]), a, b)
-        gone = root != np.arange(len(root))
-        # Of the pairs that a dropped row is the later member of, the most similar explains it; else one it is earlier in.
-        both = np.concatenate([b, a])
-        other = np.concatenate([a, b])
-        similarity = np.concatenate([pairs["similarity"], pairs["similarity"]])
-        exact = np.concatenate([pairs["exact"], pairs["exact"]])
-        earlier = np.concatenate([np.zeros(len(b), np.int8), np.ones(len(a), np.int8)])
-        order = np.lexsort((other, earlier, -similarity, ~exact, both))
-        both, other, similarity, exact = both[order], other[order], similarity[order], exact[order]
-        firsts = np.concatenate([[True], both[1:] != both[:-1]]) if len(both) else np.zeros(0, bool)
-        firsts &= gone[both] if len(both) else firsts
-        both, other, similarity, exact = both[firsts], other[firsts], similarity[firsts], exact[firsts]
-        names = _names(folder, base, other)
-        for shard in range(len(counts)):
-            mine = (both >= base[shard]) & (both < base[shard + 1])
-            _save_verdict(folder, shard, both[mine] - base[shard], names.filter(mine), similarity[mine], exact[mine])
-        sizes = np.bincount(root)
-        return {
-            "clusters": int((sizes > 1).sum()),
-            "largest_cluster": int(sizes.max()) if len(sizes) else 0,
-            "exact_duplicates": int(exact.sum()),
-            "near_duplicates": int((~exact).sum()),
-        }
-
-
-class DropDuplicates(Filter):
-    """Drops the rows that the stages before found to be duplicates. `folder`: where they left their verdicts."""
-
-    step: Literal["duplicates"] = "duplicates"
-    folder: str
-
-    def rules(self) -> tuple[Rule, ...]:
-        """Any row that has a twin is out: no value is among those allowed."""
-        return (
-            Rule("exact_duplicate", "exact_duplicate_of", among=()),
-            Rule("near_duplicate", "near_duplicate_of", among=()),
-        )
-
-    def bind(self) -> Callable[[Batch], pl.DataFrame]:
+    def _facts(self, batch: Batch) -> pl.DataFrame:
+        """id, row, and as far as they are asked for: how much the row is wanted, its source."""
         import polars as pl
 
-        verdicts: dict[int, pl.DataFrame] = {}
+        from curate.grouping.facts import wanted
 
-        def twins(batch: Batch) -> pl.DataFrame:
-            if batch.shard not in verdicts:
-                verdicts.clear()
-                verdicts[batch.shard] = pl.read_parquet(Path(self.folder) / "verdicts" / f"{batch.shard:05d}.parquet")
-            rows = pl.DataFrame({"row": batch.row.cast(pl.Int64)})
-            found = rows.join(verdicts[batch.shard], on="row", how="left", maintain_order="left")
-            named = pl.col("twin") + pl.lit(" (similarity ") + pl.col("similarity").round(3).cast(pl.String) + pl.lit(")")
-            return found.select(
-                pl.when(pl.col("exact")).then(pl.col("twin")).alias("exact_duplicate_of"),
-                pl.when(~pl.col("exact")).then(named).alias("near_duplicate_of"),
-            )
+        columns = [batch.frame["id"], batch.row.cast(pl.Int64).alias("row")]
+        if self.keep != "first":
+            column = {"newest": self.date_column, "best": self.score_column}.get(self.keep, self.source_column)
+            columns.append(wanted(batch, self.keep, column, self.sources).alias("wanted"))
+        if self.source_column in batch.frame.columns:
+            columns.append(batch.frame[self.source_column].cast(pl.String).alias("source"))
+        return pl.DataFrame(columns)
 
-        return twins
+    def _shards(self, work: Work) -> list[Path]:
+        return [work.folder / "work" / "shards" / f"{index:05d}" for index in range(work.shards)]
 
+    def _match(self, work: Work) -> Result:
+        """Ties of rows that share a key of the unit's ranges."""
+        from curate.grouping.occurrences import save
+        from curate.grouping.pairs import Order, match
 
-def pair_type() -> Any:
-    """Two rows that are duplicates, the earlier first."""
-    import numpy as np
+        ties, counts = match(Order(self._shards(work), 0, self.keep != "first"), work.index, self.threshold)
+        save(work.folder / "work" / "ties" / f"{work.index:02d}.npy", ties)
+        return dict(counts)
 
-    return np.dtype(
-        [("a_shard", "u4"), ("a_row", "u4"), ("b_shard", "u4"), ("b_row", "u4"), ("similarity", "f4"), ("exact", "?")]
-    )
+    def _cluster(self, work: Work) -> Result:
+        """Which rows go, and which row each duplicates."""
+        from curate.grouping.verdicts import decide
 
-
-def _keys(key: NDArray[np.uint64], low: NDArray[np.uint64], band: NDArray[np.uint8], shard: int, row: NDArray[np.int64]) -> Any:
-    """Keys with where they come from, packed."""
-    import numpy as np
-
-    table = np.zeros(len(key), np.dtype([("key", "u8"), ("low", "u8"), ("band", "u1"), ("shard", "u4"), ("row", "u4")]))
-    table["key"], table["low"], table["band"], table["shard"], table["row"] = key, low, band, shard, row
-    return table
+        counts, warnings = decide(work.folder, self._shards(work), 0, self.max_cluster, self.max_source_loss)
+        for warning in warnings:
+            work.say(f"dedupe: {warning}")
+        return counts
 
 
-def _similarity(folder: Path, left: Any, right: Any, permutations: int) -> NDArray[np.float32]:
-    """Share of equal permutations in the signatures of pairs of rows, read from disk as they are needed."""
-    import numpy as np
-
-    equal = np.zeros(len(left), np.float32)
-    held: dict[int, tuple[Any, Any]] = {}
-
-    def load(shard: int) -> tuple[Any, Any]:
-        if shard not in held:
-            rows = np.load(folder / "rows" / f"{shard:05d}.npy")
-            held[shard] = (rows, np.load(folder / "signatures" / f"{shard:05d}.npy", mmap_mode="r"))
-        return held[shard]
-
-    groups = left["shard"].astype(np.int64) << 32 | right["shard"].astype(np.int64)
-    for group in np.unique(groups):
-        mine = np.flatnonzero(groups == group)
-        (a_rows, a), (b_rows, b) = load(int(group >> 32)), load(int(group & 0xFFFFFFFF))
-        for at in range(0, len(mine), 8192):
-            part = mine[at : at + 8192]
-            x = a[np.searchsorted(a_rows, left["row"][part])]
-            y = b[np.searchsorted(b_rows, right["row"][part])]
-            equal[part] = (x == y).sum(axis=1, dtype=np.float32) / permutations
-    return equal
-
-
-def _save(path: Path, array: Any) -> None:
-    import numpy as np
-
-    from curate.io.files import atomic
-
-    with atomic(path) as handle:
-        np.save(handle, array)
-
-
-def _save_ids(path: Path, ids: list[pl.Series]) -> None:
+def _rows(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """What is known of a shard's rows; a column that only some batches have is null in the others."""
     import polars as pl
 
-    from curate.io.files import atomic
-
-    with atomic(path) as handle:
-        pl.DataFrame({"id": pl.concat(ids) if ids else pl.Series([], dtype=pl.String)}).write_parquet(handle)
-
-
-def _names(folder: Path, base: NDArray[np.int64], wanted: NDArray[np.int64]) -> pl.Series:
-    """Ids of rows by their numbers over all shards; one shard's ids in memory at a time."""
-    import numpy as np
-    import polars as pl
-
-    names = pl.Series([None] * len(wanted), dtype=pl.String)
-    for shard in range(len(base) - 1):
-        mine = np.flatnonzero((wanted >= base[shard]) & (wanted < base[shard + 1]))
-        if len(mine):
-            rows = np.load(folder / "rows" / f"{shard:05d}.npy")
-            ids = pl.read_parquet(folder / "ids" / f"{shard:05d}.parquet")["id"]
-            names = names.scatter(mine, ids.gather(np.searchsorted(rows, wanted[mine] - base[shard])))
-    return names
-
-
-def _save_verdict(folder: Path, shard: int, row: Any, twin: pl.Series, similarity: Any, exact: Any) -> None:
-    import polars as pl
-
-    from curate.io.files import atomic
-
-    with atomic(folder / "verdicts" / f"{shard:05d}.parquet") as handle:
-        pl.DataFrame({"row": row, "twin": twin, "similarity": similarity.astype("f8"), "exact": exact}).write_parquet(handle)
+    if not frames:
+        return pl.DataFrame(schema={"id": pl.String, "row": pl.Int64, "wanted": pl.Float64})
+    return pl.concat(frames, how="diagonal_relaxed")

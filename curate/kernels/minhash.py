@@ -16,38 +16,33 @@ from numba import njit
 from curate.kernels.columns import frozen
 from curate.kernels.words import Words
 
-__all__ = ["bands", "jaccard", "minhash", "multipliers", "shingle_hashes"]
+__all__ = ["bands", "minhash", "multipliers", "shingle_hashes"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _PRIME = np.uint64(0xD6E8FEB86659FD93)
 _HALF = np.uint64(32)
-_BLOCK = 8  # shingles that go through one pass over the permutations
+_BLOCK = 8  # hashes that go through one pass over the permutations
 
 
 def minhash(
-    words: Words, ngram: int = 5, permutations: int = 112, seed: int = 1
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
-    """`(signatures uint32[n, permutations], present bool[n])` of the sets of word n-grams of n documents.
+    values: npt.NDArray[np.uint32], bounds: npt.NDArray[np.int64], permutations: int = 64, seed: int = 1
+) -> npt.NDArray[np.uint32]:
+    """uint32[n, permutations]: the signatures of n sets of 32-bit hashes (`curate.kernels.shingles.Sets`).
 
-    A document of fewer than `ngram` words has one shingle, all its words; one without words has no signature
-    (`present` is False, the row is all ones). Equal words are told by `words.hashes`.
+    Set i is `values[bounds[i]:bounds[i + 1]]`, in any order, repeats allowed; an empty one has all ones, and is to be left
+    out. Permutation p of a hash h is `a[p] * h + b[p]` modulo 2^32, a odd, so that it is one; the hashes themselves are
+    spread evenly. `multipliers` gives the upper halves of a and b. The share of equal columns estimates the Jaccard
+    similarity J with standard error sqrt(J (1 - J) / permutations): 0.063 at most for 64.
 
-    Permutation p of a 64-bit shingle hash h is the upper half of `a[p] * h + b[p]` modulo 2^64, a odd (multiply-shift,
-    Dietzfelbinger et al. 1997; the upper half, for the low bits of a product are weak); `multipliers` gives a and b.
-    The share of equal columns estimates the Jaccard similarity J with standard error sqrt(J (1 - J) / permutations):
-    0.047 at most for 112.
-
-    O(words x permutations) time, 4 bytes a permutation and document: 448 bytes for 112.
-    Raises ValueError when `ngram` or `permutations` is below 1.
+    O(values x permutations) time, 4 bytes a permutation and set. Raises ValueError when `permutations` is below 1.
     """
-    if ngram < 1 or permutations < 1:
-        raise ValueError(f"ngram and permutations start at 1, not {ngram} and {permutations}")
-    a, b = multipliers(permutations, seed)
-    n = len(words.bounds) - 1
-    signatures = np.full((n, permutations), 0xFFFFFFFF, np.uint32)
-    shingles, ends = shingle_hashes(words, ngram)
-    _minima(frozen(shingles, np.uint64), frozen(ends, np.int64), frozen(a, np.uint64), frozen(b, np.uint64), signatures)
-    return signatures, np.diff(words.bounds) > 0
+    if permutations < 1:
+        raise ValueError(f"a signature has one permutation or more, not {permutations}")
+    a, b = ((draws >> _HALF).astype(np.uint32) for draws in multipliers(permutations, seed))
+    signatures = np.full((len(bounds) - 1, permutations), 0xFFFFFFFF, np.uint32)
+    odd = a | np.uint32(1)
+    _minima(frozen(values, np.uint32), frozen(bounds, np.int64), frozen(odd, np.uint32), frozen(b, np.uint32), signatures)
+    return signatures
 
 
 def multipliers(permutations: int, seed: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -62,8 +57,8 @@ def multipliers(permutations: int, seed: int) -> tuple[npt.NDArray[np.uint64], n
 
 
 def shingle_hashes(words: Words, ngram: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """`(hashes uint64[s], bounds int64[n+1])`: one hash for each run of `ngram` words (see `minhash`), document i has
-    `hashes[bounds[i]:bounds[i + 1]]`, repeats included. O(words x ngram)."""
+    """`(hashes uint64[s], bounds int64[n+1])`: one hash for each run of `ngram` words; document i has
+    `hashes[bounds[i]:bounds[i + 1]]`, repeats included. One of fewer words has one shingle, all of them. O(words x ngram)."""
     counts = np.diff(words.bounds)
     bounds = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(np.where(counts > 0, np.maximum(counts - ngram + 1, 1), 0), out=bounds[1:])
@@ -85,11 +80,6 @@ def bands(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDAr
     out = np.empty((len(signatures), bands), np.uint64)
     _bands(frozen(signatures, np.uint32), rows, out)
     return out
-
-
-def jaccard(left: npt.NDArray[np.uint32], right: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
-    """Estimated Jaccard similarity of signatures, over the last axis: the share of equal columns (float64[...])."""
-    return np.asarray(np.mean(left == right, axis=-1), np.float64)
 
 
 @njit(cache=True, nogil=True)
@@ -115,23 +105,23 @@ def _shingles(hashes: Any, bounds: Any, ngram: int, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _minima(shingles: Any, bounds: Any, a: Any, b: Any, signatures: Any) -> None:
+def _minima(values: Any, bounds: Any, a: Any, b: Any, signatures: Any) -> None:
     for d in range(len(bounds) - 1):
         row = signatures[d]
         i, stop = bounds[d], bounds[d + 1]
-        # A block of shingles for each permutation: the row is read and written once a block, not once a shingle.
+        # A block of hashes for each permutation: the row is read and written once a block, not once a hash.
         while i + _BLOCK <= stop:
-            h = shingles[i : i + _BLOCK]
+            h = values[i : i + _BLOCK]
             for p in range(len(a)):
                 low = row[p]
                 for k in range(_BLOCK):
-                    low = min(low, np.uint32((a[p] * h[k] + b[p]) >> _HALF))
+                    low = min(low, np.uint32(a[p] * h[k] + b[p]))
                 row[p] = low
             i += _BLOCK
         while i < stop:
-            one = shingles[i]
+            one = values[i]
             for p in range(len(a)):
-                row[p] = min(row[p], np.uint32((a[p] * one + b[p]) >> _HALF))
+                row[p] = min(row[p], np.uint32(a[p] * one + b[p]))
             i += 1
 
 

@@ -1,0 +1,95 @@
+"""Keys of rows, by which rows that may be duplicates meet: written shard by shard, read range by range.
+
+A shard has a folder of its own, which says all that later stages, and later runs, must know of it:
+
+    rows.parquet   id, row (number in the shard), and for `keep` how much it is wanted, of each row that has a text
+    keys.npy       entries of 21 bytes, in order of the top bits of their keys
+    bounds.npz     where each range of keys begins among them; where each row's set begins among the values
+    sets.npy       sets of shingles, 4 bytes a distinct shingle (method near)
+
+A row is known by its place in `rows.parquet`. Keys are spread evenly, so ranges are about equally full.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+__all__ = ["BAND", "EXACT", "KINDS", "RANGES", "SET", "UNITS", "URL", "entries", "put_shard", "ranges"]
+
+EXACT, URL, SET, BAND = range(4)
+KINDS = ("exact", "url", "near", "near")
+"""What a person calls them. SET: the same set of shingles; BAND: a band of the signature, so perhaps similar."""
+
+RANGES = 4096
+"""Ranges of keys that can be read apart from one another: by their top 12 bits."""
+
+UNITS = 16
+"""Units of the stage that compares rows; each works on its ranges one by one, a few at a time."""
+
+ENTRIES = 2_000_000
+"""Entries that are held at a time, a range at least: 21 bytes each, and about 80 while they are sorted."""
+
+
+def entries(key: NDArray[Any], low: NDArray[Any], kind: int, at: NDArray[Any]) -> NDArray[Any]:
+    """Entries: `key` brings rows together, and for all but bands `low` must be equal too; `at` is the place of the row.
+
+    Of a band `low` is the digest of the row's set: in a group those with the same are one.
+    """
+    import numpy as np
+
+    table = np.empty(len(key), np.dtype([("key", "u8"), ("low", "u8"), ("kind", "u1"), ("at", "u4")]))
+    table["key"], table["low"], table["kind"], table["at"] = key, low, kind, at
+    return table
+
+
+def put_shard(folder: Path, rows: pl.DataFrame, tables: Sequence[NDArray[Any]], sets: Sequence[NDArray[Any]]) -> None:
+    """Write a shard's folder. sets: `(values, sizes)` of batch after batch: see `curate.kernels.shingles.Sets`."""
+    import numpy as np
+
+    from curate.grouping.occurrences import save
+    from curate.io.files import atomic
+
+    table = np.concatenate([_none(), *tables])
+    part = (table["key"] >> np.uint64(52)).astype(np.uint16)
+    order = np.argsort(part, kind="stable")
+    save(folder / "keys.npy", table[order])
+    edges = np.searchsorted(part[order], np.arange(RANGES + 1))
+    sizes = np.concatenate([np.zeros(1, np.int64), *sets[1::2]])
+    with atomic(folder / "bounds.npz") as handle:
+        np.savez(handle, edges=edges, sets=np.cumsum(sizes))
+    save(folder / "sets.npy", np.concatenate([np.zeros(0, np.uint32), *sets[0::2]]))
+    with atomic(folder / "rows.parquet") as handle:
+        rows.write_parquet(handle)
+
+
+def ranges(shards: Sequence[Path], unit: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """The entries of a unit's ranges, few at a time but ranges whole: `(entries, shard u4)`, in order of shards and rows."""
+    import numpy as np
+
+    edges = []
+    for shard in shards:
+        with np.load(shard / "bounds.npz") as bounds:
+            edges.append(bounds["edges"][unit * RANGES // UNITS : (unit + 1) * RANGES // UNITS + 1])
+    tables = [np.load(shard / "keys.npy", mmap_mode="r") for shard in shards]
+    sizes = np.sum([np.diff(edge) for edge in edges], axis=0) if edges else np.zeros(RANGES // UNITS, np.int64)
+    # A cut wherever the running sum enters another share of ENTRIES.
+    share = (np.cumsum(sizes) - sizes) // ENTRIES
+    cuts = [0, *(np.flatnonzero(share[1:] != share[:-1]) + 1).tolist(), len(sizes)]
+    for first, last in itertools.pairwise(cuts):
+        parts = [table[edge[first] : edge[last]] for table, edge in zip(tables, edges, strict=True)]
+        number = np.repeat(np.arange(len(parts), dtype=np.uint32), [len(part) for part in parts])
+        yield np.concatenate([_none(), *parts]), number
+
+
+def _none() -> NDArray[Any]:
+    import numpy as np
+
+    nothing = np.zeros(0, np.uint64)
+    return entries(nothing, nothing, BAND, nothing)
