@@ -275,7 +275,8 @@ def _digest(job: Job, sources: Sequence[Source], upstream: Sequence[str], beside
     """
     options = _without(job.model_dump(mode="json", exclude={"name", "max_errors"}), beside)
     seen = [(s.name, s.size, s.stamp) for s in sources if beside is None or not s.address.startswith(beside)]
-    facts = [options, seen, list(upstream), _stamps(options), curate.__version__]
+    read = {name: value for name, value in options.items() if name not in job.grows}
+    facts = [options, seen, list(upstream), _stamps(read), curate.__version__]
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 

@@ -66,8 +66,11 @@ class Clusters:
         return np.bincount(self.root, minlength=len(self.root))
 
 
-def names(shards: Sequence[Path], base: NDArray[Any], wanted: NDArray[Any]) -> pl.Series:
-    """Ids of rows by their numbers over all shards; one shard's ids in memory at a time."""
+def names(shards: Sequence[Path], base: NDArray[Any], wanted: NDArray[Any], winners: int = 0) -> pl.Series:
+    """Ids of rows by their numbers over all shards; one shard's ids in memory at a time.
+
+    Of rows in the first `winners` shards, those of earlier runs, the id of the row that was kept for them.
+    """
     import numpy as np
     import polars as pl
 
@@ -75,7 +78,8 @@ def names(shards: Sequence[Path], base: NDArray[Any], wanted: NDArray[Any]) -> p
     shard = np.searchsorted(base, wanted, "right") - 1
     for number in np.unique(shard):
         mine = np.flatnonzero(shard == number)
-        ids = pl.read_parquet(shards[number] / "rows.parquet", columns=["id"])["id"]
+        column = "kept" if number < winners else "id"
+        ids = pl.read_parquet(shards[number] / "rows.parquet", columns=[column])[column]
         found = found.scatter(mine, ids.gather(wanted[mine] - base[number]))
     return found
 
@@ -83,8 +87,8 @@ def names(shards: Sequence[Path], base: NDArray[Any], wanted: NDArray[Any]) -> p
 def write_book(path: Path, members: pl.DataFrame) -> None:
     """Write the clusters, largest first: a line each, JSON, zstandard.
 
-    members: `root` and `number` of each row of a cluster, `id`, `stays`, `tied_to`, `method`, `similarity`. A line holds the
-    cluster's id (that of the row that is kept first), its size, the ids that stay, and the members in order.
+    members: `root` and `number` of each row of a cluster, `cluster` (id), `id`, `stays`, `tied_to`, `method`, `similarity`. A
+    line holds the cluster's id (that of the row that is kept first), its size, the ids that stay, and the members in order.
     """
     import polars as pl
     import zstandard
@@ -103,7 +107,7 @@ def write_book(path: Path, members: pl.DataFrame) -> None:
                 sized[first:last]
                 .group_by("root", maintain_order=True)
                 .agg(
-                    pl.col("id").filter(pl.col("number") == pl.col("root")).first().alias("cluster"),
+                    pl.col("cluster").first(),
                     pl.len().alias("size"),
                     pl.col("id").filter("stays").alias("kept"),
                     pl.struct("id", "tied_to", "method", "similarity").alias("members"),

@@ -12,6 +12,7 @@ A row is known by its place in `rows.parquet`. Keys are spread evenly, so ranges
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -49,10 +50,14 @@ def entries(key: NDArray[Any], low: NDArray[Any], kind: int, at: NDArray[Any]) -
     return table
 
 
-def put_shard(folder: Path, rows: pl.DataFrame, tables: Sequence[NDArray[Any]], sets: Sequence[NDArray[Any]]) -> None:
-    """Write a shard's folder. sets: `(values, sizes)` of batch after batch: see `curate.kernels.shingles.Sets`."""
+def put_shard(folder: Path, rows: pl.DataFrame, tables: Sequence[NDArray[Any]], sets: Sequence[NDArray[Any]]) -> str:
+    """Write a shard's folder; gives a digest of its ids and keys.
+
+    sets: values and sizes of batch after batch, see `curate.kernels.shingles.Sets`.
+    """
     import numpy as np
 
+    from curate.analysis import text_buffers
     from curate.grouping.occurrences import save
     from curate.io.files import atomic
 
@@ -67,6 +72,10 @@ def put_shard(folder: Path, rows: pl.DataFrame, tables: Sequence[NDArray[Any]], 
     save(folder / "sets.npy", np.concatenate([np.zeros(0, np.uint32), *sets[0::2]]))
     with atomic(folder / "rows.parquet") as handle:
         rows.write_parquet(handle)
+    seen = hashlib.blake2b(table, digest_size=16)
+    for part in text_buffers(rows["id"]):
+        seen.update(np.ascontiguousarray(part))
+    return seen.hexdigest()
 
 
 def ranges(shards: Sequence[Path], unit: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:

@@ -22,8 +22,8 @@ NAMED_SOURCES = 200
 
 def decide(
     folder: Path, shards: Sequence[Path], earlier: int, max_cluster: int | None, max_source_loss: float
-) -> tuple[Result, list[str]]:
-    """Draw the clusters, write the verdicts of our shards and the book; returns counts and warnings.
+) -> tuple[Result, list[pl.Series]]:
+    """Draw the clusters, write the verdicts of our shards and the book; returns counts, and what stays for each row (its id).
 
     folder: the job's. shards: folders of all shards, the first `earlier` of them those of earlier runs.
     Memory: that of `Clusters`, and some 100 bytes for each row that is in a cluster.
@@ -47,7 +47,7 @@ def decide(
             "number": number,
             "root": root,
             "id": names(shards, clusters.base, number),
-            "cluster": names(shards, clusters.base, root),
+            "cluster": names(shards, clusters.base, root, earlier),
             "tied_to": names(shards, clusters.base, clusters.to[number]),
             "method": pl.Series([*KINDS]).gather(np.where(tied, kind, 0)),
             "similarity": clusters.similarity[number],
@@ -61,7 +61,7 @@ def decide(
         low, high = clusters.base[earlier + index], clusters.base[earlier + index + 1]
         mine = table.filter(pl.col("number").is_between(low, high, closed="left"))
         sources.append(_save(folder / "work" / "verdicts" / f"{index:05d}.parquet", shard, mine, int(low)))
-    write_book(folder / "clusters" / "clusters.jsonl.zst", table.drop("size", "cluster"))
+    write_book(folder / "clusters" / "clusters.jsonl.zst", table.drop("size"))
     ours = table.filter(pl.col("number") >= first)
     gone = ours.filter(~pl.col("stays"))
     counts: Result = {
@@ -88,7 +88,11 @@ def decide(
         counts["sources"] = {
             name: {"rows": total, "dropped": dropped} for name, total, dropped in lost.head(NAMED_SOURCES).iter_rows()
         }
-    return {**counts, "warnings": warnings}, warnings
+    kept = []
+    for index in range(earlier, len(shards)):
+        number = np.arange(clusters.base[index], clusters.base[index + 1])
+        kept.append(names(shards, clusters.base, clusters.root[number], earlier))
+    return {**counts, "warnings": warnings}, kept
 
 
 def _save(path: Path, shard: Path, mine: pl.DataFrame, first: int) -> pl.DataFrame:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from pydantic import Field, model_validator
 
 from curate.declare import Batch, Exchange, Result, Rows, RowsJob, Shards, Single, Stage, Step, Work
 from curate.grouping.facts import Compare, Keep, Normalize
+from curate.grouping.index import Index, digest_of
 from curate.grouping.inside import Inside, InsideMethod
 from curate.grouping.keys import BAND, EXACT, SET, UNITS, URL
 from curate.grouping.verdicts import DropDuplicates, MarkDuplicates
@@ -43,6 +44,8 @@ class Dedupe(RowsJob):
     3.2 kB with the defaults for 700 words. In memory 33 bytes a row when clusters are drawn, once; a worker holds 2 million
     keys and 64 MB of sets at a time, or one group. At 10^9 rows of 700 words: 3.2 TB of disk, 33 GB of memory.
     """
+
+    grows: ClassVar[tuple[str, ...]] = ("index",)
 
     job: Literal["dedupe"] = "dedupe"
     methods: tuple[Literal["url", "exact", "near", "line", "paragraph", "span"], ...] = Field(
@@ -92,6 +95,11 @@ class Dedupe(RowsJob):
         False,
         description="Add columns: `duplicates`, how many rows the kept one stands for, and `cluster`, the id of its cluster.",
     )
+    index: str | None = Field(
+        None,
+        description="Folder of an index: rows are compared with those of all earlier runs on it too, which come first, and are "
+        "then added to it. The earlier rows are not read again.",
+    )
     max_cluster: int | None = Field(
         None,
         ge=2,
@@ -117,6 +125,8 @@ class Dedupe(RowsJob):
             raise ValueError("bands and rows go together: give both or neither")
         if self.bands is not None and self.rows is not None and self.bands * self.rows > self.permutations:
             raise ValueError(f"{self.bands} bands of {self.rows} rows need permutations of {self.bands * self.rows} or more")
+        if self.index is not None and not self._whole_rows():
+            raise ValueError("an index serves the methods url, exact and near")
         if (self.keep == "source") != bool(self.sources):
             raise ValueError("keep source needs sources, the ones to keep first, and nothing else does")
         return self
@@ -130,6 +140,7 @@ class Dedupe(RowsJob):
     def stages(self) -> tuple[Stage, ...]:
         whole: tuple[Stage, ...] = (
             Shards("sign", self._sign),
+            *((Single("earlier", self._find_earlier),) if self.index is not None else ()),
             Exchange("match", UNITS, self._match),
             Single("cluster", self._cluster),
         )
@@ -212,8 +223,8 @@ class Dedupe(RowsJob):
             tables += self._keys(seen, count, sets)
             count += len(batch)
             work.progress(len(batch), len(batch.share(buffers)[1]))
-        put_shard(self._shards(work)[work.index], _rows(rows), tables, sets)
-        return {"texts": count}
+        digest = put_shard(self._shards(work)[work.index], _rows(rows), tables, sets)
+        return {"texts": count, "digest": digest}
 
     def _keys(self, batch: Batch, first: int, sets: list[Any]) -> list[Any]:
         """The entries of a batch, the first of whose rows is at place `first`; their sets go to `sets`."""
@@ -280,7 +291,9 @@ class Dedupe(RowsJob):
         from curate.grouping.occurrences import save
         from curate.grouping.pairs import Order, match
 
-        ties, counts = match(Order(self._shards(work), 0, self.keep != "first"), work.index, self.threshold)
+        earlier = self._earlier(work)
+        order = Order([*earlier, *self._shards(work)], len(earlier), self.keep != "first")
+        ties, counts = match(order, work.index, self.threshold)
         save(work.folder / "work" / "ties" / f"{work.index:02d}.npy", ties)
         return dict(counts)
 
@@ -288,10 +301,30 @@ class Dedupe(RowsJob):
         """Which rows go, and which row each duplicates."""
         from curate.grouping.verdicts import decide
 
-        counts, warnings = decide(work.folder, self._shards(work), 0, self.max_cluster, self.max_source_loss)
-        for warning in warnings:
-            work.say(f"dedupe: {warning}")
+        earlier, ours = self._earlier(work), self._shards(work)
+        counts, kept = decide(work.folder, [*earlier, *ours], len(earlier), self.max_cluster, self.max_source_loss)
+        for warning in counts["warnings"]:
+            work.say(warning)
+        if self.index is not None:
+            self._index(self.index).add(self._digest(work), ours, kept)
         return counts
+
+    def _find_earlier(self, work: Work) -> Result:
+        """Which shards of the index the rows are compared with."""
+        assert self.index is not None
+        return {"shards": [str(shard) for shard in self._index(self.index).earlier(self._digest(work))]}
+
+    def _earlier(self, work: Work) -> list[Path]:
+        return [Path(shard) for result in work.results.get("earlier", ()) for shard in result["shards"]]
+
+    def _index(self, folder: str) -> Index:
+        decides = ("compare", "normalize", "threshold", "unit", "ngram", "splitter", "seed")
+        options = {name: getattr(self, name) for name in decides}
+        methods = [method for method in ("url", "exact", "near") if method in self.methods]
+        return Index(Path(folder), {**options, "methods": methods, "bands": list(self.banding())})
+
+    def _digest(self, work: Work) -> str:
+        return digest_of([result["digest"] for result in work.results["sign"]])
 
 
 def _rows(frames: list[pl.DataFrame]) -> pl.DataFrame:

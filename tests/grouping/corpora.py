@@ -15,13 +15,15 @@ from curate.jobs.dedupe import Dedupe
 from curate.report.watch import Silent
 
 
-def dedupe(folder: Path, rows: list[dict[str, Any]], workers: int = 1, **options: Any) -> tuple[list[dict[str, Any]], Path]:
+def dedupe(folder: Path, given: list[dict[str, Any]], /, **options: Any) -> tuple[list[dict[str, Any]], Path]:
     """The rows that stay, and the job's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "in.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = "".join(json.dumps(row) + "\n" for row in given)
+    if not source.is_file() or source.read_text() != lines:  # its time counts too
+        source.write_text(lines)
     target = folder / "out.jsonl"
-    run_command(Dedupe(input=(str(source),), **options), str(target), workers=workers, watcher=Silent())
+    run_command(Dedupe(input=(str(source),), **options), str(target), workers=1, watcher=Silent())
     (stats,) = (folder / "out.jsonl.run").glob("**/stats.json")
     return [json.loads(line) for line in target.read_text().splitlines()], stats.parent
 
