@@ -230,12 +230,13 @@ class Dedupe(RowsJob):
         """The entries of a batch, the first of whose rows is at place `first`; their sets go to `sets`."""
         import numpy as np
 
-        from curate.analysis import text_buffers
+        from curate.analysis import buffers, text_buffers
         from curate.grouping.facts import canonical_urls, letters
         from curate.grouping.keys import entries
         from curate.kernels.hashing import hash128
         from curate.kernels.minhash import bands, minhash
         from curate.kernels.shingles import character_hashes, shingle_sets
+        from curate.kernels.words import word_hashes
 
         at = np.arange(first, first + len(batch))
         found = []
@@ -250,8 +251,7 @@ class Dedupe(RowsJob):
             sets += [np.zeros(0, np.uint32), np.zeros(len(at), np.int64)]
             return found
         if self.unit == "words":
-            units = self._words(batch)
-            grams = shingle_sets(units.hashes, units.bounds, self.ngram)
+            grams = shingle_sets(*word_hashes(*batch.share(buffers), self.splitter), self.ngram)
         else:
             text = batch.text.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
             grams = shingle_sets(*character_hashes(*text_buffers(text)), self.ngram)
@@ -263,11 +263,6 @@ class Dedupe(RowsJob):
         keys = bands(minhash(grams.values, grams.bounds, count * rows, self.seed), count, rows)
         found += [entries(keys[some, band], grams.digests[some, 0], BAND, at[some]) for band in range(count)]
         return found
-
-    def _words(self, batch: Batch) -> Any:
-        from curate.analysis import words
-
-        return batch.share(words, self.splitter)
 
     def _facts(self, batch: Batch) -> pl.DataFrame:
         """id, row, and as far as they are asked for: how much the row is wanted, its source."""

@@ -30,7 +30,7 @@ def test_runs_one_after_another_keep_what_one_keeps(tmp_path: Path) -> None:
     index = {"index": str(tmp_path / "index"), "threshold": 0.6}
     parts = [rows[:50], rows[50:51], rows[51:]]
     found = [ids(tmp_path / str(i), part, **index) for i, part in enumerate(parts)]
-    assert sum(found, []) == ids(tmp_path / "whole", rows, threshold=0.6)
+    assert [one for part in found for one in part] == ids(tmp_path / "whole", rows, threshold=0.6)
     # Done again, in any order, each run gives what it gave, and the index stays as it is.
     before = sorted(path.name for path in (tmp_path / "index").iterdir())
     for i in (1, 0, 2):
@@ -52,7 +52,7 @@ def test_any_cut_keeps_the_same(tmp_path: Path, corpus: list[str], data: st.Data
     parts = rows[:cut], rows[cut:]
     index = str(tmp_path / "runs" / "index")
     found = [ids(tmp_path / "runs" / str(i), part, index=index, **options) for i, part in enumerate(parts)]
-    assert sum(found, []) == ids(tmp_path / "runs" / "whole", rows, **options)
+    assert [one for part in found for one in part] == ids(tmp_path / "runs" / "whole", rows, **options)
 
 
 def test_dropped_rows_name_the_earlier_one(tmp_path: Path) -> None:
