@@ -93,6 +93,24 @@ def extract_against_libraries(runs: int, megabytes: int, file: Path | None) -> R
     return named(("curate extract", "trafilatura", "resiliparse"), in_turn((ours, *theirs), runs))
 
 
+def dedupe_against_datatrove(runs: int, megabytes: int, file: Path | None) -> Result:
+    """Exact and near duplicates against datatrove 0.10.1's MinHash, defaults, whole commands on one core each."""
+    source = file or corpus(FOLDER / "data", megabytes)
+    peer = python_of("datatrove", ("datatrove[io,processing]==0.10.1", "spacy", "orjson"), FOLDER)
+    ours = curate("dedupe", source, workers=1, prefix=ONE_CORE)
+    theirs = command(*ONE_CORE, peer, str(PEERS / "datatrove_dedupe.py"), str(source), "datatrove-dedupe")
+    return named(("curate dedupe", "datatrove"), in_turn((ours, theirs), runs))
+
+
+def dedupe_against_rensa(runs: int, megabytes: int, file: Path | None) -> Result:
+    """Exact and near duplicates against rensa 0.5.0 on word 5-grams, whole commands on one core each."""
+    source = file or corpus(FOLDER / "data", megabytes)
+    peer = python_of("rensa", ("rensa==0.5.0", "orjson"), FOLDER)
+    ours = curate("dedupe", source, workers=1, prefix=ONE_CORE)
+    theirs = command(*ONE_CORE, peer, str(PEERS / "rensa_dedupe.py"), str(source), "rensa.jsonl")
+    return named(("curate dedupe", "rensa"), in_turn((ours, theirs), runs))
+
+
 CASES: dict[str, Case] = {
     "clean": clean_against_polars,
     "memory": memory_of_ten,
@@ -100,6 +118,8 @@ CASES: dict[str, Case] = {
     "datatrove": filters_against_datatrove,
     "dolma": filters_against_dolma,
     "extract": extract_against_libraries,
+    "dedupe-datatrove": dedupe_against_datatrove,
+    "dedupe-rensa": dedupe_against_rensa,
 }
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.kernels.characters import PLANES
-from curate.kernels.words import _CJK, ALPHABETIC, Splitter, word_hash, words
+from curate.kernels.words import _CJK, ALPHABETIC, Splitter, word_hash, word_hashes, words
 from tests.kernels.texts import column, columns
 
 
