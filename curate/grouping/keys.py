@@ -72,9 +72,10 @@ def put_shard(folder: Path, rows: pl.DataFrame, tables: Sequence[NDArray[Any]], 
     save(folder / "sets.npy", np.concatenate([np.zeros(0, np.uint32), *sets[0::2]]))
     with atomic(folder / "rows.parquet") as handle:
         rows.write_parquet(handle)
-    seen = hashlib.blake2b(table, digest_size=16)
-    for part in text_buffers(rows["id"]):
-        seen.update(np.ascontiguousarray(part))
+    offsets, ids = text_buffers(rows["id"])
+    seen = hashlib.blake2b(digest_size=16)
+    for content in (table, offsets, ids):
+        seen.update(memoryview(np.ascontiguousarray(content).view(np.uint8)))
     return seen.hexdigest()
 
 
