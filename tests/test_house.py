@@ -48,6 +48,7 @@ NEIGHBOURS = {
     ("formats", "analysis"),
     ("grouping", "analysis"),
     ("pages", "analysis"),
+    ("grouping", "formats"),
     # A reader hands its columns to kernels as buffers; see DESIGN 2 and 3.
     ("io", "analysis"),
 }

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-__all__ = ["BAND", "EXACT", "KINDS", "RANGES", "SET", "UNITS", "URL", "entries", "put_shard", "ranges"]
+__all__ = ["BAND", "EXACT", "KINDS", "RANGES", "SET", "SHARED", "UNITS", "URL", "entries", "put_shard", "ranges"]
 
-EXACT, URL, SET, BAND = range(4)
-KINDS = ("exact", "url", "near", "near")
-"""What a person calls them. SET: the same set of shingles; BAND: a band of the signature, so perhaps similar."""
+EXACT, URL, SET, BAND, SHARED = range(5)
+KINDS = ("exact", "url", "near", "near", "near")
+"""What a person calls them. SET: the same set of shingles; BAND: a band of the signature, so perhaps similar.
+SHARED: a band of the signature that is enough, as FineWeb has it."""
 
 RANGES = 4096
 """Ranges of keys that can be read apart from one another: by their top 12 bits."""
@@ -75,7 +76,7 @@ def put_shard(folder: Path, rows: pl.DataFrame, tables: Sequence[NDArray[Any]], 
     offsets, ids = text_buffers(rows["id"])
     seen = hashlib.blake2b(digest_size=16)
     for content in (table, offsets, ids):
-        seen.update(memoryview(np.ascontiguousarray(content).view(np.uint8)))
+        seen.update(content.tobytes())
     return seen.hexdigest()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.grouping.keys import BAND, ranges
+from curate.grouping.keys import BAND, SHARED, ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class Order:
 
 
 def tie_type() -> Any:
-    """A row (`shard`, `at`) that goes, the row before it (`to_shard`, `to`) that it is tied to, how similar, and by what."""
+    """A row (`shard`, `at`) that goes, the row before it (`to_shard`, `to`) it is tied to, how similar (0: not told), why."""
     import numpy as np
 
     names = (("shard", "u4"), ("at", "u4"), ("to_shard", "u4"), ("to", "u4"), ("similarity", "f8"), ("kind", "u1"))
@@ -113,8 +113,9 @@ def _equal(table: NDArray[Any], shard: NDArray[Any], first: NDArray[Any], earlie
 
     head = np.flatnonzero(first)[np.cumsum(first) - 1]
     later = np.flatnonzero(~first & (table["kind"] != BAND) & (shard >= earlier))
-    head = head[later]
-    return _table(shard[later], table["at"][later], shard[head], table["at"][head], np.ones(len(later)), table["kind"][later])
+    head, kind = head[later], table["kind"][later]
+    similarity = np.where(kind == SHARED, 0.0, 1.0)
+    return _table(shard[later], table["at"][later], shard[head], table["at"][head], similarity, kind)
 
 
 def _similar(order: Order, table: NDArray[Any], shard: NDArray[Any], threshold: float) -> tuple[NDArray[Any], int, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from curate.declare import Batch, Filter, Map, Result, Rule
 from curate.grouping.clusters import Clusters, names, write_book
-from curate.grouping.keys import KINDS, SET
+from curate.grouping.keys import KINDS, SET, SHARED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +50,9 @@ def decide(
             "cluster": names(shards, clusters.base, root, earlier),
             "tied_to": names(shards, clusters.base, clusters.to[number]),
             "method": pl.Series([*KINDS]).gather(np.where(tied, kind, 0)),
-            "similarity": clusters.similarity[number],
+            "similarity": pl.select(
+                pl.when(pl.Series(kind) != SHARED).then(pl.Series(clusters.similarity[number]))
+            ).to_series(),
             "size": size,
             "stays": ~tied | (large & (kind >= SET)) | (number < clusters.base[earlier]),
             "tied": tied,
@@ -156,7 +158,7 @@ class DropDuplicates(Filter):
 
         def twins(batch: Batch) -> pl.DataFrame:
             similar = pl.lit(" (similarity ") + pl.col("similarity").round(3).cast(pl.String) + pl.lit(")")
-            named = {"near": pl.col("tied_to") + similar}
+            named = {"near": pl.col("tied_to") + similar.fill_null(" (a band of the signature)")}
             return verdicts(batch).select(
                 pl.when((pl.col("method") == name) & ~pl.col("stays"))
                 .then(named.get(name, pl.col("tied_to")))

@@ -11,7 +11,7 @@ from curate.declare import Batch, Exchange, Result, Rows, RowsJob, Shards, Singl
 from curate.grouping.facts import Compare, Keep, Normalize
 from curate.grouping.index import Index, digest_of
 from curate.grouping.inside import Inside, InsideMethod
-from curate.grouping.keys import BAND, EXACT, SET, UNITS, URL
+from curate.grouping.keys import BAND, EXACT, SET, SHARED, UNITS, URL
 from curate.grouping.verdicts import DropDuplicates, MarkDuplicates
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ class Dedupe(RowsJob):
         "strip",
         description="What counts as equal for `exact`. strip: the same text but for white space around it; letters: the same "
         "but for case, punctuation, white space and Unicode form (NFC).",
+    )
+    variant: Literal["verified", "fineweb"] = Field(
+        "verified",
+        description="How near duplicates are told. verified: as said above; fineweb: as FineWeb was deduplicated, with the "
+        "signatures of datatrove with SHA-1, but words cut at white space: one of 14 bands of 8 is enough.",
     )
     threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity from which rows are near duplicates.")
     unit: Literal["words", "characters"] = Field(
@@ -125,6 +130,8 @@ class Dedupe(RowsJob):
             raise ValueError("bands and rows go together: give both or neither")
         if self.bands is not None and self.rows is not None and self.bands * self.rows > self.permutations:
             raise ValueError(f"{self.bands} bands of {self.rows} rows need permutations of {self.bands * self.rows} or more")
+        if self.variant == "fineweb" and (self.unit != "words" or self.permutations < 112):
+            raise ValueError("variant fineweb takes n-grams of words, and 112 permutations or more")
         if self.index is not None and not self._whole_rows():
             raise ValueError("an index serves the methods url, exact and near")
         if (self.keep == "source") != bool(self.sources):
@@ -193,6 +200,8 @@ class Dedupe(RowsJob):
         """
         if self.bands is not None and self.rows is not None:
             return self.bands, self.rows
+        if self.variant == "fineweb":
+            return 14, 8
         from math import ceil, log, log1p
 
         for rows in range(self.permutations, 0, -1):
@@ -250,6 +259,9 @@ class Dedupe(RowsJob):
         if "near" not in self.methods:
             sets += [np.zeros(0, np.uint32), np.zeros(len(at), np.int64)]
             return found
+        if self.variant == "fineweb":
+            sets += [np.zeros(0, np.uint32), np.zeros(len(at), np.int64)]
+            return found + self._fineweb_keys(batch, at)
         if self.unit == "words":
             grams = shingle_sets(*word_hashes(*batch.share(buffers), self.splitter), self.ngram)
         else:
@@ -263,6 +275,25 @@ class Dedupe(RowsJob):
         keys = bands(minhash(grams.values, grams.bounds, count * rows, self.seed), count, rows)
         found += [entries(keys[some, band], grams.digests[some, 0], BAND, at[some]) for band in range(count)]
         return found
+
+    def _fineweb_keys(self, batch: Batch, at: NDArray[Any]) -> list[Any]:
+        import numpy as np
+
+        from curate.analysis import text_buffers
+        from curate.grouping.facts import simplified
+        from curate.grouping.keys import entries
+        from curate.kernels.fineweb_minhash import fineweb_signatures
+        from curate.kernels.minhash import bands
+        from curate.kernels.words import words
+
+        count, rows = self.banding()
+        offsets, data = text_buffers(simplified(batch.text))
+        found = words(offsets, data, "whitespace")
+        signatures, there = fineweb_signatures(data, found.starts, found.ends, found.bounds, self.ngram, count * rows)
+        # Each value is two columns of the kernel's.
+        keys, some = bands(signatures.view(np.uint32), count, 2 * rows), np.flatnonzero(there)
+        nothing = np.zeros(len(some), np.uint64)
+        return [entries(keys[some, band], nothing, SHARED, at[some]) for band in range(count)]
 
     def _facts(self, batch: Batch) -> pl.DataFrame:
         """id, row, and as far as they are asked for: how much the row is wanted, its source."""
@@ -313,7 +344,7 @@ class Dedupe(RowsJob):
         return [Path(shard) for result in work.results.get("earlier", ()) for shard in result["shards"]]
 
     def _index(self, folder: str) -> Index:
-        decides = ("compare", "normalize", "threshold", "unit", "ngram", "splitter", "seed")
+        decides = ("compare", "normalize", "variant", "threshold", "unit", "ngram", "splitter", "seed")
         options = {name: getattr(self, name) for name in decides}
         methods = [method for method in ("url", "exact", "near") if method in self.methods]
         return Index(Path(folder), {**options, "methods": methods, "bands": list(self.banding())})

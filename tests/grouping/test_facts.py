@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 
 from curate.declare import Batch
 from curate.errors import InputError, UsageError
-from curate.grouping.facts import canonical_urls, letters, wanted
+from curate.grouping.facts import canonical_urls, letters, simplified, wanted
 from curate.jobs.dedupe import Dedupe
 from tests.grouping.corpora import dedupe, read_lines, versions
 
@@ -161,3 +162,28 @@ def test_options_fit_together() -> None:
     for options in ({"bands": 3}, {"bands": 20, "rows": 20}, {"keep": "source"}, {"sources": ["a"]}):
         with pytest.raises(ValidationError):
             Dedupe(**options)
+
+
+def test_simplified_as_fineweb_has_it() -> None:
+    expected = {
+        "It  costs 3.14, not\t1,000.5!": "it costs 0 not 0 0",
+        "\u00c9t\u00e9-na\u00efve [x]\\y": "ete naive x y",
+        "a\x01b": "a b",
+        "\u0663\u066b\u0661 ok": "0 ok",
+        "...": "",
+        "$5 \u20ac5": "0 \u20ac0",
+    }
+    assert simplified(pl.Series(list(expected))).to_list() == list(expected.values())
+
+
+def test_a_shared_band_is_enough_for_fineweb(tmp_path: Path) -> None:
+    words = ["".join(pair) for pair in itertools.product("abcdefghijklmnopqr", repeat=2)]
+    texts = [" ".join(words), " ".join([*words[:-1], "X"]).upper() + " !", " ".join(reversed(words)), "one two", "one two"]
+    rows = [{"id": str(i), "text": text} for i, text in enumerate(texts)]
+    kept, folder = dedupe(tmp_path, rows, variant="fineweb", methods=["near"], count=True)
+    # Fewer words than an n-gram have no signature.
+    assert [row["id"] for row in kept] == ["0", "2", "3", "4"]
+    (dropped,) = read_lines(folder / "dropped")
+    assert dropped["value"] == "0 (a band of the signature)"
+    (cluster,) = read_lines(folder / "clusters")
+    assert cluster["members"][1] == {"id": "1", "tied_to": "0", "method": "near", "similarity": None}
