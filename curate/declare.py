@@ -285,10 +285,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Shards:
-    """Own work on every shard of the input, in a worker."""
+    """Own work on every shard of the input, in a worker. `releases_gil`: as `Step` has it."""
 
     name: str
     work: Callable[[Work], Result]
+    releases_gil: bool = False
 
 
 @dataclass(frozen=True)
@@ -298,6 +299,7 @@ class Exchange:
     name: str
     partitions: int
     work: Callable[[Work], Result]
+    releases_gil: bool = False
 
 
 @dataclass(frozen=True)

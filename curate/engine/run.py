@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from curate.declare import InputJob, Job, Rows, RowsJob, SaveAs, Stage
+from curate.declare import Exchange, InputJob, Job, Rows, RowsJob, SaveAs, Shards, Single, Stage
 from curate.engine.local import run_tasks
 from curate.engine.plan import Plan, make_plan
 from curate.engine.rows import Report, Say, total
@@ -143,11 +143,16 @@ def _run_stages(
 
 def _releases_gil(run: JobRun, stage: Stage) -> bool:
     """Whether a stage's time goes to kernels and libraries that release the GIL: then threads do as well as processes."""
-    if not isinstance(stage, Rows) or run.plan.reading == "chat":  # some chats are read by Python, one by one
+    if isinstance(stage, Exchange):
+        return stage.releases_gil
+    if isinstance(stage, Single) or run.plan.reading == "chat":  # some chats are read by Python, one by one
         return False
     kinds = {piece.source.kind for shard in run.plan.shards for piece in shard.pieces}
-    steps = (*stage.left(run.folder), *stage.steps)
-    return kinds <= {"jsonl", "parquet", "arrow"} and all(step.releases_gil for step in steps)
+    if not kinds <= {"jsonl", "parquet", "arrow"}:
+        return False
+    if isinstance(stage, Shards):
+        return stage.releases_gil
+    return all(step.releases_gil for step in (*stage.left(run.folder), *stage.steps))
 
 
 def _check_sums(run: JobRun, counts: dict[str, Any]) -> None:

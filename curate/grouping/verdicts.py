@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from curate.declare import Batch, Filter, Map, Result, Rule
 from curate.grouping.clusters import Clusters, names, write_book
@@ -145,6 +145,7 @@ class DropDuplicates(Filter):
     """Drops the rows that the stages before found to be duplicates. `folder`: where they left their verdicts."""
 
     step: Literal["duplicates"] = "duplicates"
+    releases_gil: ClassVar[bool] = True
     folder: str
 
     def rules(self) -> tuple[Rule, ...]:
@@ -173,6 +174,7 @@ class MarkDuplicates(Map):
     """Says of each row that stays how many rows it stands for, and which cluster it is of."""
 
     step: Literal["count"] = "count"
+    releases_gil: ClassVar[bool] = True
     folder: str
 
     def adds(self) -> tuple[str, ...]:

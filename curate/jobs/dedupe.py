@@ -146,9 +146,9 @@ class Dedupe(RowsJob):
 
     def stages(self) -> tuple[Stage, ...]:
         whole: tuple[Stage, ...] = (
-            Shards("sign", self._sign),
+            Shards("sign", self._sign, releases_gil=True),
             *((Single("earlier", self._find_earlier),) if self.index is not None else ()),
-            Exchange("match", UNITS, self._match),
+            Exchange("match", UNITS, self._match, releases_gil=True),
             Single("cluster", self._cluster),
         )
         inside = self._inside()
