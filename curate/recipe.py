@@ -121,6 +121,8 @@ def set_option(content: dict[str, Any], change: str) -> None:
             index = _index(target, key, f"--set {change}")
             if last:
                 target[index] = wanted
+            elif isinstance(target[index], str) and keys[depth - 1] == "steps":
+                target[index] = {"step": target[index]}  # a bare name stands for the step with its defaults
             target = target[index]
         elif isinstance(target, dict):
             if last:

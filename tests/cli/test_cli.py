@@ -177,6 +177,12 @@ def test_the_printed_recipe_is_the_command(run: Callable[..., Said], rows: Path)
     assert list(tree(rows.parent / "one" / "data").values()) == list(tree(rows.parent / "two" / "01-clean" / "data").values())
 
 
+def test_required_options_of_a_step_can_be_set_from_the_command_line(run: Callable[..., Said], rows: Path) -> None:
+    code, shown, _ = run("clean", "in.jsonl", "--steps", "replace", "--set", "steps.0.pattern=a+", "--print-recipe")
+    assert code == 0
+    assert "pattern: a+" in shown
+
+
 def test_a_run_is_repeated_from_its_run_json(run: Callable[..., Said], rows: Path) -> None:
     (rows.parent / "r.yaml").write_text(RECIPE)
     assert run("run", "r.yaml", "--workers", "1", "--set", "jobs.clean.steps.length.min_words=3")[0] == 0
