@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
     import tokenizers
 
-__all__ = ["CHAT_TEMPLATE", "EOS", "PAD", "SPLIT_PATTERNS", "TrainTokenizer"]
+__all__ = ["CHAT_TEMPLATE", "EOS", "PAD", "TrainTokenizer"]
 
 EOS = "<|endoftext|>"
 PAD = "<|pad|>"
@@ -40,18 +40,7 @@ CHAT_TEMPLATE = (
 Contents are trimmed: a leading newline would merge with the one of the role, and the prompt would not be a prefix of the
 whole."""
 
-SplitPattern = Literal["gpt2", "llama3", "qwen2"]
-
-_LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-SPLIT_PATTERNS: dict[SplitPattern, str] = {
-    # Radford et al. 2019; openai/gpt-2 src/encoder.py
-    "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    # meta-llama/llama3 llama/tokenizer.py: numbers in groups of up to three digits
-    "llama3": _LETTERS % r"\p{N}{1,3}",
-    # Qwen2's tokenizer.json: the same, each digit alone
-    "qwen2": _LETTERS % r"\p{N}",
-}
-"""How byte-level BPE cuts text before it merges: no token spans a cut."""
+SplitPattern = Literal["gpt2", "llama3", "qwen2", "o200k"]
 
 MEASURED_BYTES = 16_000_000
 """How much text, of the sample and of the rest, bytes per token are measured on: about 4 million tokens, seconds of work."""
@@ -185,6 +174,8 @@ class TrainTokenizer(InputJob):
         work.say(f"training a {self.kind} tokenizer on {min(self.sample_bytes, total) / 1e6:,.1f} MB of text")
         texts = (text for batch in _texts(files, held_out=False) for text in batch)
         if self.kind == "bpe":
+            from curate.io.bpe import SPLIT_PATTERNS
+
             tokenizer = _train_bpe(texts, self.vocab_size, self.specials(), SPLIT_PATTERNS[self.split_pattern or "llama3"])
         else:
             model = _train_unigram(texts, self.vocab_size, self.specials())

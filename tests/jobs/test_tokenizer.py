@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import InputError
-from curate.jobs.tokenizer import CHAT_TEMPLATE, EOS, PAD, SPLIT_PATTERNS, TrainTokenizer
+from curate.io.bpe import SPLIT_PATTERNS
+from curate.jobs.tokenizer import CHAT_TEMPLATE, EOS, PAD, TrainTokenizer
 from tests.work import MemoryWork, rows, run_job
 
 SENTENCES = [
