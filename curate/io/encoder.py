@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,10 @@ from curate.errors import CurateError, InputError
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
+
+    from curate.io.bpe import ByteLevelBPE
 
 __all__ = ["Encoder"]
 
@@ -36,6 +39,9 @@ class Encoder:
 
     vocab_size: the ids are below this.
     eos_id:     the id that closes a document.
+
+    Texts go through kernels where the tokenizer is one that they know (see `curate.io.bpe`), and through the library where
+    it is not, or a text has one of the tokenizer's added tokens in it. The ids are the same.
     """
 
     path: Path
@@ -43,6 +49,8 @@ class Encoder:
     eos_token: str
     eos_id: int
     _ids: Callable[[list[str]], list[list[int]]]
+    _fast: ByteLevelBPE | str
+    """The fast path, or why there is none."""
 
     @classmethod
     def load(cls, tokenizer: str, eos_token: str | None, *, parallel: bool) -> Encoder:
@@ -62,12 +70,64 @@ class Encoder:
             raise InputError(f"{path}: no such tokenizer; give a folder with a tokenizer.json, that file, or a .model")
         return (_load_sentencepiece if path.suffix == ".model" else _load_json)(path, eos_token, parallel)
 
-    def encode(self, texts: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    @property
+    def fast(self) -> bool:
+        """Whether texts take the fast path."""
+        return not isinstance(self._fast, str)
+
+    @property
+    def route(self) -> str:
+        """Which way texts go, and why."""
+        fast = self._fast
+        return f"library: {fast}" if isinstance(fast, str) else f"fast path: byte-level BPE, pattern {fast.pattern}"
+
+    def encode(self, texts: pl.Series) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """The ids of the texts one after another, each closed by `eos_id`, and how many each has, that one included."""
         import numpy as np
 
+        from curate.analysis import text_buffers
+
+        fast = self._fast
+        if isinstance(fast, str):
+            return self._by_library(texts)
+        with_added = texts.str.contains_any(list(fast.added)) if fast.added else None
+        if with_added is None or not with_added.any():
+            return fast.encode(*text_buffers(texts), self.eos_id)
+        parts = fast.encode(*text_buffers(texts.filter(~with_added)), self.eos_id), self._by_library(texts.filter(with_added))
+        rare = with_added.to_numpy()
+        lengths = np.empty(len(texts), np.int64)
+        lengths[~rare], lengths[rare] = parts[0][1], parts[1][1]
+        of_rare = np.repeat(rare, lengths)
+        tokens = np.empty(len(of_rare), np.uint32)
+        tokens[~of_rare], tokens[of_rare] = parts[0][0], parts[1][0]
+        return tokens, lengths
+
+    def checked(self, texts: pl.Series) -> Encoder:
+        """This encoder, or one without the fast path if that gives other ids than the library for some of the texts, or for
+        some of a fixed set of awkward ones. It never should."""
+        import polars as pl
+
+        from curate.io.bpe import AWKWARD
+
+        if isinstance(self._fast, str):
+            return self
+        for sample in (texts, pl.Series(AWKWARD, dtype=pl.String)):
+            pairs = zip(self.encode(sample), self._by_library(sample), strict=True)
+            if any(a.tolist() != b.tolist() for a, b in pairs):
+                return self.by_library_only(
+                    "its fast path gave other ids on a sample, which is a bug of curate; please report it"
+                )
+        return self
+
+    def by_library_only(self, why: str) -> Encoder:
+        """The same encoder by way of the library alone."""
+        return replace(self, _fast=why)
+
+    def _by_library(self, texts: pl.Series) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        import numpy as np
+
         # The libraries hand out one list a text, so there is a loop over texts, not over tokens.
-        encoded = self._ids(texts)
+        encoded = self._ids(texts.to_list())
         lengths = np.fromiter((len(ids) + 1 for ids in encoded), np.int64, len(encoded))
         ends = np.cumsum(lengths)
         tokens = np.empty(int(ends[-1]) if len(ends) else 0, np.uint32)
@@ -122,6 +182,8 @@ def _eos_token(config: dict[str, Any]) -> str | None:
 def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
     from tokenizers import Tokenizer
 
+    from curate.io.bpe import read_bpe
+
     try:
         tokenizer = Tokenizer.from_file(str(path))
     # The library raises a bare Exception for a file that is not a tokenizer.
@@ -143,7 +205,7 @@ def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
             return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     # Ids may have holes, so the count of tokens is not the limit.
-    return Encoder(path, max(tokenizer.get_vocab().values()) + 1, eos, eos_id, ids)
+    return Encoder(path, max(tokenizer.get_vocab().values()) + 1, eos, eos_id, ids, read_bpe(tokenizer))
 
 
 def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
@@ -162,7 +224,7 @@ def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> En
         encoded: list[list[int]] = processor.encode(texts, out_type=int, num_threads=threads)
         return encoded
 
-    return Encoder(path, processor.vocab_size(), processor.id_to_piece(eos_id), eos_id, ids)
+    return Encoder(path, processor.vocab_size(), processor.id_to_piece(eos_id), eos_id, ids, "sentencepiece model")
 
 
 @contextlib.contextmanager

@@ -199,7 +199,7 @@ class Mix(MixOptions, RowsJob):
 
                 assert self.tokenizer is not None
                 encoder = Encoder.load(self.tokenizer, None, parallel=False)
-                return lambda batch: encoder.encode(batch.text.to_list())[1].astype(np.float64)
+                return lambda batch: encoder.encode(batch.text)[1].astype(np.float64)
 
     def _share(self, work: Work) -> Result:
         """What is taken of each source: how often all of it, and up to which draw once more."""

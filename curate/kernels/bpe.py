@@ -256,9 +256,7 @@ def _pop(heap: Any, size: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _merge_long(
-    data: Any, start: Any, n: Any, pairs: Any, down: Any, result: Any, byte_ids: Any, out: Any, out_at: Any
-) -> Any:
+def _merge_long(data: Any, start: Any, n: Any, pairs: Any, down: Any, result: Any, byte_ids: Any, out: Any, out_at: Any) -> Any:
     """The ids of a piece into `out` from `out_at` on; how many. A heap of rank and place; O(n log n).
 
     Pairs whose parts were merged since stay in the heap; they have another rank then, or none, and are passed over.
@@ -453,9 +451,7 @@ def _encode(
                         state[_DOCUMENT], state[_PIECE], state[_OUT] = d, p, k
                         return False
                     if n <= _SHORT:
-                        count = _merge_short(
-                            data, start, n, pairs, pair_down, result, byte_ids, byte_ranks, ids, ranks
-                        )
+                        count = _merge_short(data, start, n, pairs, pair_down, result, byte_ids, byte_ranks, ids, ranks)
                         for i in range(count):
                             tokens[k + i] = ids[i]
                     else:

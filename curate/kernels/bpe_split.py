@@ -72,9 +72,7 @@ def pieces(
     """
     ends, bounds = np.empty(int(offsets[-1] - offsets[0]), np.int64), np.zeros(len(offsets), np.int64)
     words, digits = _LETTERS_DIGITS[pattern]
-    m = _pieces(
-        frozen(offsets, np.int64), frozen(data, np.uint8), classes.index, classes.flags, words, digits, ends, bounds
-    )
+    m = _pieces(frozen(offsets, np.int64), frozen(data, np.uint8), classes.index, classes.flags, words, digits, ends, bounds)
     return ends[:m], bounds
 
 

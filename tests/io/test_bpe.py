@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import random
 
 import numpy as np
@@ -34,6 +35,7 @@ def trained(pattern: str, vocab_size: int = 2_000, ignore_merges: bool = False) 
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
+        max_token_length=100,
         special_tokens=[EOS, "<|pad|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -91,8 +93,6 @@ def test_a_long_random_word() -> None:
 @pytest.mark.parametrize("pattern", ["gpt2", "llama3"])
 def test_whole_pieces_of_the_vocabulary_with_ignore_merges(pattern: str) -> None:
     """A vocabulary with tokens that its merges do not reach: only `ignore_merges` finds them."""
-    import json
-
     source = json.loads(trained(pattern).to_str())
     vocab = source["model"]["vocab"]
     for token in ("zqzqz", "Ġzqzqz", "ĠÃ©Ã©zq", "0" * 3, "q" * 40):
@@ -111,7 +111,12 @@ def test_whole_pieces_of_the_vocabulary_with_ignore_merges(pattern: str) -> None
 
 
 def test_a_table_that_fills_up_grows_and_then_starts_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("_SLOTS_AT_FIRST", 16), ("_SLOTS_AT_MOST", 256), ("_BUFFER_AT_FIRST", 2048), ("_BUFFER_AT_MOST", 4096)):
+    for name, value in (
+        ("_SLOTS_AT_FIRST", 16),
+        ("_SLOTS_AT_MOST", 256),
+        ("_BUFFER_AT_FIRST", 2048),
+        ("_BUFFER_AT_MOST", 4096),
+    ):
         monkeypatch.setattr(bpe, name, value)
     for ignore in (False, True):
         tokenizer = trained("llama3", vocab_size=300, ignore_merges=ignore)

@@ -124,7 +124,7 @@ def test_the_same_bytes_on_one_thread_or_many_in_any_order_and_again(tmp_path: P
     assert files == sorted(path.relative_to(tmp_path / "b") for path in (tmp_path / "b").rglob("*") if path.is_file())
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
     encoders = [Encoder.load(str(tokenizers["bpe"]), None, parallel=parallel) for parallel in (True, False)]
-    first, second = (encoder.encode(TEXTS) for encoder in encoders)
+    first, second = (encoder.encode(pl.Series(TEXTS)) for encoder in encoders)
     assert first[0].tolist() == second[0].tolist()
     assert first[1].tolist() == second[1].tolist()
 
@@ -182,9 +182,9 @@ def test_a_sentencepiece_model_alone(tmp_path: Path, tokenizers: dict[str, Path]
 
 
 def test_ids_past_the_vocabulary_are_an_error() -> None:
-    broken = Encoder(Path("t.json"), 10, "<e>", 0, lambda texts: [[10] for _ in texts])
+    broken = Encoder(Path("t.json"), 10, "<e>", 0, lambda texts: [[10] for _ in texts], "broken")
     with pytest.raises(CurateError, match="gave id 10, but its vocabulary ends at 9"):
-        broken.encode(["x"])
+        broken.encode(pl.Series(["x"]))
 
 
 def test_tokenizers_that_cannot_be_used_say_why(tmp_path: Path, tokenizers: dict[str, Path]) -> None:
@@ -212,6 +212,46 @@ def test_no_text_at_all_is_an_error(tmp_path: Path, tokenizers: dict[str, Path])
 
 
 def test_progress_counts_every_row(tmp_path: Path, tokenizers: dict[str, Path]) -> None:
-    work: Any = MemoryWork(tmp_path, INPUT, 0)
-    Tokenize(tokenizer=str(tokenizers["bpe"])).stages()[0].work(work)  # type: ignore[union-attr]
+    work: Any = MemoryWork(tmp_path, INPUT, 0, {"check": [{"fast": True}]})
+    Tokenize(tokenizer=str(tokenizers["bpe"])).stages()[1].work(work)  # type: ignore[union-attr]
     assert work.rows == 90
+
+
+def test_the_run_says_which_way_texts_go_and_the_ids_are_the_same(
+    tmp_path: Path, tokenizers: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Tokenize(tokenizer=str(tokenizers["bpe"]))
+    work = run_job(job, tmp_path / "fast", INPUT)
+    assert work.results["index"][0]["route"] == "fast path: byte-level BPE, pattern llama3"
+    work = run_job(Tokenize(tokenizer=str(tokenizers["unigram"])), tmp_path / "unigram", INPUT)
+    assert work.results["index"][0]["route"] == "library: normalizer Replace"
+
+    from curate.io.bpe import ByteLevelBPE
+
+    def wrong(self: ByteLevelBPE, offsets: Any, data: Any, eos_id: int) -> Any:
+        tokens, lengths = right(self, offsets, data, eos_id)
+        return tokens + (np.arange(len(tokens)) == 5), lengths
+
+    right = ByteLevelBPE.encode
+    monkeypatch.setattr(ByteLevelBPE, "encode", wrong)
+    work = run_job(job, tmp_path / "wrong", INPUT)
+    assert work.results["index"][0]["route"].startswith("library: its fast path gave other ids on a sample")
+    assert documents(tmp_path / "wrong/data", "train") == documents(tmp_path / "fast/data", "train")
+
+
+def test_texts_with_an_added_token_that_is_not_special_go_through_the_library(
+    tmp_path: Path, tokenizers: dict[str, Path]
+) -> None:
+    from tokenizers import AddedToken, Tokenizer
+
+    shutil.copytree(tokenizers["bpe"], tmp_path / "added")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "added/tokenizer.json"))
+    tokenizer.add_tokens([AddedToken("<tool>", lstrip=True, special=False)])
+    tokenizer.save(str(tmp_path / "added/tokenizer.json"))
+    texts = ["plain", "a call <tool> here", "", "also plain <tool", "<tool>", f"x{EOS}y <tool>z", "last"]
+    work = run_job(Tokenize(tokenizer=str(tmp_path / "added")), tmp_path / "out", [[rows(texts)]])
+    assert work.results["index"][0]["route"].startswith("fast path")
+    tokenizer.encode_special_tokens = True
+    expected = [[*tokenizer.encode(text, add_special_tokens=False).ids, 0] for text in texts if text]
+    assert documents(tmp_path / "out/data", "train") == expected
+    assert sum(tokenizer.token_to_id("<tool>") in ids for ids in expected) == 3
