@@ -111,8 +111,10 @@ def read_bpe(tokenizer: tokenizers.Tokenizer) -> ByteLevelBPE | str:
 
     found = json.loads(tokenizer.to_str())
     model = found["model"]
+    if why := _odd(found):
+        return why
     pattern, why = _pattern(found["pre_tokenizer"])
-    if pattern is None or (why := _odd(found)):
+    if pattern is None:
         return why
     alphabet = _alphabet()
     vocab = model["vocab"]

@@ -198,6 +198,7 @@ def _merge_short(
     data: Any, start: Any, n: Any, pairs: Any, down: Any, result: Any, byte_ids: Any, byte_ranks: Any, ids: Any, ranks: Any
 ) -> Any:
     """The ids of a short piece into `ids`; how many. O(n^2) steps, of which most are vectorised."""
+    mask = len(pairs) - 1
     for i in range(n):
         ids[i] = byte_ids[data[start + i]]
     for i in range(n - 1):
@@ -217,10 +218,17 @@ def _merge_short(
         for i in range(at + 1, n - 2):
             ranks[i] = ranks[i + 1]
         n -= 1
-        if at + 1 < n:
-            ranks[at] = _rank(ids[at], ids[at + 1], pairs, down)
-        if at > 0:
-            ranks[at - 1] = _rank(ids[at - 1], ids[at], pairs, down)
+        for i in range(max(at - 1, 0), min(at + 1, n - 1)):
+            # As `_rank`, which would count references to the table at every call.
+            pair = np.uint64(ids[i]) << np.uint64(21) | np.uint64(ids[i + 1])
+            slot = np.int64((pair * _GOLDEN) >> down)
+            rank = _NONE
+            while pairs[slot] != _EMPTY:
+                if pairs[slot] >> np.uint64(_RANK_BITS) == pair:
+                    rank = np.int32(pairs[slot] & _RANK_MASK)
+                    break
+                slot = (slot + 1) & mask
+            ranks[i] = rank
     return n
 
 
@@ -304,22 +312,18 @@ def _merge_long(data: Any, start: Any, n: Any, pairs: Any, down: Any, result: An
 
 
 @njit(cache=True, nogil=True)
-def _eight(data: Any, i: Any) -> Any:
-    """The eight bytes at i, little endian: one load."""
-    x = np.uint64(0)
-    for k in range(8):
-        x |= np.uint64(data[i + k]) << np.uint64(8 * k)
-    return x
-
-
-@njit(cache=True, nogil=True)
 def _some(data: Any, i: Any, n: Any) -> Any:
-    """n <= 8 bytes at i, little endian."""
+    """n <= 8 bytes at i, little endian: one load, but at the end of the buffer."""
+    # Unsigned: a signed index would be checked for wrapping at every byte.
+    u, x = np.uint64(i), np.uint64(0)
     if i + 8 <= len(data):
-        return _eight(data, i) & (np.uint64(2**64 - 1) >> np.uint64(64 - 8 * n)) if n else np.uint64(0)
-    x = np.uint64(0)
-    for k in range(n):
-        x |= np.uint64(data[i + k]) << np.uint64(8 * k)
+        for k in range(8):
+            x |= np.uint64(data[u + np.uint64(k)]) << np.uint64(8 * k)
+        half = np.uint64(32 - 4 * n)
+        x &= (_EMPTY >> half) >> half
+    else:
+        for k in range(n):
+            x |= np.uint64(data[u + np.uint64(k)]) << np.uint64(8 * k)
     return x
 
 
@@ -332,17 +336,17 @@ def _mix(low: Any, high: Any) -> Any:
 @njit(cache=True, nogil=True)
 def _key(data: Any, start: Any, n: Any) -> Any:
     """A piece in two words: its bytes and its length; if it is long, its hash and its length."""
-    length = np.uint64(n) << _TOP
+    low, high = np.uint64(0), np.uint64(n) << _TOP
     if n <= 8:
-        return _some(data, start, n), length
-    if n <= _INLINE:
-        return _eight(data, start), _some(data, start + 8, n - 8) | length
-    h = length
-    i = start
-    while i + 8 <= start + n:
-        h = _mix(_eight(data, i), h)
-        i += 8
-    return _mix(_some(data, i, start + n - i), h), length
+        low = _some(data, start, n)
+    elif n <= _INLINE:
+        low = _some(data, start, 8)
+        high |= _some(data, start + 8, n - 8)
+    else:
+        low = high
+        for i in range(start, start + n, 8):
+            low = _mix(_some(data, i, min(8, start + n - i)), low)
+    return low, high
 
 
 @njit(cache=True, nogil=True)
@@ -356,21 +360,20 @@ def _seek(data: Any, start: Any, n: Any, low: Any, high: Any, slots: Any, kept: 
     """The slot of a piece, or the empty one where it belongs."""
     slot, mask = _home(low, high, down), len(slots) - 1
     place = np.uint64((1 << 56) - 1)
-    while True:
+    while slots[slot, 1]:
         held = slots[slot, 1]
-        if n <= _INLINE:
-            if (slots[slot, 0] == low and held == high) or not held:
-                return slot
-        elif not held:
-            return slot
-        elif slots[slot, 0] == low and held >> _TOP == np.uint64(n):
-            at = np.int64(held & place)
-            same = 0
-            while same < n and kept[at + same] == data[start + same]:
-                same += 1
-            if same == n:
-                return slot
+        if slots[slot, 0] == low:
+            if held == high and n <= _INLINE:
+                break
+            if n > _INLINE and held >> _TOP == np.uint64(n):
+                at = np.int64(held & place)
+                same = 0
+                while same < n and kept[at + same] == data[start + same]:
+                    same += 1
+                if same == n:
+                    break
         slot = (slot + 1) & mask
+    return slot
 
 
 @njit(cache=True, nogil=True)
@@ -435,41 +438,56 @@ def _encode(
     d, p, k = state[_DOCUMENT], state[_PIECE], state[_OUT]
     used = state[_USED:]
     low32 = np.uint64(0xFFFFFFFF)
+    size, mask = len(data), np.uint64(len(slots) - 1)
     while d < len(lengths):
         if p == bounds[d]:
             lengths[d] = k
         start = ends[p - 1] if p > bounds[d] else offsets[d]
         while p < bounds[d + 1]:
             n = ends[p] - start
+            low, high, slot = np.uint64(0), np.uint64(0), np.uint64(0)
+            if n <= _INLINE and start + 16 <= size:
+                # `_key` and `_seek` for most pieces, without a call: each counts references to the arrays it is given.
+                u = np.uint64(start)
+                for i in range(8):
+                    low |= np.uint64(data[u + np.uint64(i)]) << np.uint64(8 * i)
+                    high |= np.uint64(data[u + np.uint64(8 + i)]) << np.uint64(8 * i)
+                first = min(n, 8)
+                cut, high_cut = np.uint64(32 - 4 * first), np.uint64(32 - 4 * (n - first))
+                low &= (_EMPTY >> cut) >> cut
+                high = ((_EMPTY >> high_cut) >> high_cut) & high | np.uint64(n) << _TOP
+                slot = _mix(low, high) >> down
+                while slots[slot, np.uint64(1)] and (slots[slot, np.uint64(0)] != low or slots[slot, np.uint64(1)] != high):
+                    slot = (slot + np.uint64(1)) & mask
+            elif n <= MAX_KEPT:
+                low, high = _key(data, start, n)
+                slot = np.uint64(_seek(data, start, n, low, high, slots, kept, down))
             if n > MAX_KEPT:
                 k += _merge_long(data, start, n, pairs, pair_down, result, byte_ids, tokens, k)
-            else:
-                low, high = _key(data, start, n)
-                slot = _seek(data, start, n, low, high, slots, kept, down)
-                if not slots[slot, 1]:
-                    if used[0] * 2 >= len(slots) or used[1] + MAX_KEPT >= len(kept) or used[2] + MAX_KEPT >= len(runs):
-                        state[_DOCUMENT], state[_PIECE], state[_OUT] = d, p, k
-                        return False
-                    if n <= _SHORT:
-                        count = _merge_short(data, start, n, pairs, pair_down, result, byte_ids, byte_ranks, ids, ranks)
-                        for i in range(count):
-                            tokens[k + i] = ids[i]
-                    else:
-                        count = _merge_long(data, start, n, pairs, pair_down, result, byte_ids, tokens, k)
-                    _keep(data, start, n, low, high, tokens, k, count, slots, slot, kept, runs, used)
-                    k += count
+            elif slots[slot, np.uint64(1)]:
+                one, two = slots[slot, np.uint64(2)], slots[slot, np.uint64(3)]
+                count = np.int64(one & low32)
+                if count <= 3:
+                    tokens[k] = one >> _HALF
+                    tokens[k + 1] = two & low32
+                    tokens[k + 2] = two >> _HALF
                 else:
-                    first, second = slots[slot, 2], slots[slot, 3]
-                    count = np.int64(first & low32)
-                    if count <= 3:
-                        tokens[k] = first >> _HALF
-                        tokens[k + 1] = second & low32
-                        tokens[k + 2] = second >> _HALF
-                    else:
-                        at = np.int64(second)
-                        for i in range(count):
-                            tokens[k + i] = runs[at + i]
-                    k += count
+                    at = np.int64(two)
+                    for i in range(count):
+                        tokens[k + i] = runs[at + i]
+                k += count
+            else:
+                if used[0] * 2 >= len(slots) or used[1] + MAX_KEPT >= len(kept) or used[2] + MAX_KEPT >= len(runs):
+                    state[_DOCUMENT], state[_PIECE], state[_OUT] = d, p, k
+                    return False
+                if n <= _SHORT:
+                    count = _merge_short(data, start, n, pairs, pair_down, result, byte_ids, byte_ranks, ids, ranks)
+                    for i in range(count):
+                        tokens[k + i] = ids[i]
+                else:
+                    count = _merge_long(data, start, n, pairs, pair_down, result, byte_ids, tokens, k)
+                _keep(data, start, n, low, high, tokens, k, count, slots, np.int64(slot), kept, runs, used)
+                k += count
             start = ends[p]
             p += 1
         tokens[k] = eos_id

@@ -224,7 +224,7 @@ def test_the_run_says_which_way_texts_go_and_the_ids_are_the_same(
     work = run_job(job, tmp_path / "fast", INPUT)
     assert work.results["index"][0]["route"] == "fast path: byte-level BPE, pattern llama3"
     work = run_job(Tokenize(tokenizer=str(tokenizers["unigram"])), tmp_path / "unigram", INPUT)
-    assert work.results["index"][0]["route"] == "library: normalizer Replace"
+    assert work.results["index"][0]["route"] == "library: model Unigram"
 
     from curate.io.bpe import ByteLevelBPE
 
