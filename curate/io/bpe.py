@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-    import tokenizers
     from numpy.typing import NDArray
 
     from curate.kernels.bpe import Merges, Pieces
@@ -51,8 +50,8 @@ AWKWARD: tuple[str, ...] = (
     "...!!!\n\n?? -- == // /\r\n///x (a) [b] {c} <|endoftext|> <|pad|> #$%^&*\n",
     "caf\u00e9 cafe\u0301 \u0301ABC \u0301\u0301abc a\u0301B\u0302C \u01c5 \u02b0x \u0149 \u00df\u1e9e \u0130\u0131 \u212a",
     "camelCase HTTPServer ABCdefGHI'S XMLs'll iPhone'D A \u00c9t\u00c9",
-    "\u6f22\u5b57\u304b\u306a\u30ab\u30ca\uff76\u3002 \ud55c\uad6d\uc5b4 \u0e44\u0e17\u0e22 \u0939\u093f\u0928\u094d\u0926\u0940 "
-    "\u0627\u0644\u0639\u0631\u0628\u064a\u0629 \u05e2\u05d1\u05e8\u05d9\u05ea",
+    "\u6f22\u5b57\u304b\u306a\u30ab\u30ca\uff76\u3002 \ud55c\uad6d\uc5b4 \u0e44\u0e17\u0e22 "
+    "\u0939\u093f\u0928\u094d\u0926\u0940 \u0627\u0644\u0639\u0631\u0628\u064a\u0629 \u05e2\u05d1\u05e8\u05d9\u05ea",
     "\U0001f9d1\u200d\U0001f680\U0001f44d\U0001f3fd \u2764\ufe0f 1\ufe0f\u20e3 \U0001d49c\U00020000\U0010ffff\ufffd\ue000",
     "\0\0a\0\x01\x7f\x80",
     "\u1c89\ua7cb\ua7da\u1c8a \U00010d40\U00010d50 \U00011bf0 \u0897x",
@@ -102,14 +101,14 @@ class ByteLevelBPE:
         return np.concatenate([tokens for tokens, _ in found]), np.concatenate([lengths for _, lengths in found])
 
 
-def read_bpe(tokenizer: tokenizers.Tokenizer) -> ByteLevelBPE | str:
-    """The tokenizer for kernels, or why its texts have to go through the library.
+def read_bpe(source: str) -> ByteLevelBPE | str:
+    """The tokenizer for kernels, or why its texts have to go through the library. `source`: what `Tokenizer.to_str` gives.
 
     The ids are then those that the library gives with `encode_special_tokens` and `add_special_tokens=False`.
     """
     from curate.kernels.bpe import Pieces, make_merges
 
-    found = json.loads(tokenizer.to_str())
+    found = json.loads(source)
     model = found["model"]
     if why := _odd(found):
         return why

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -105,6 +106,7 @@ class Encoder:
     def checked(self, texts: pl.Series) -> Encoder:
         """This encoder, or one without the fast path if that gives other ids than the library for some of the texts, or for
         some of a fixed set of awkward ones. It never should."""
+        import numpy as np
         import polars as pl
 
         from curate.io.bpe import AWKWARD
@@ -112,8 +114,8 @@ class Encoder:
         if isinstance(self._fast, str):
             return self
         for sample in (texts, pl.Series(AWKWARD, dtype=pl.String)):
-            pairs = zip(self.encode(sample), self._by_library(sample), strict=True)
-            if any(a.tolist() != b.tolist() for a, b in pairs):
+            (tokens, lengths), (right, right_lengths) = self.encode(sample), self._by_library(sample)
+            if not (np.array_equal(tokens, right) and np.array_equal(lengths, right_lengths)):
                 return self.by_library_only(
                     "its fast path gave other ids on a sample, which is a bug of curate; please report it"
                 )
@@ -182,8 +184,6 @@ def _eos_token(config: dict[str, Any]) -> str | None:
 def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
     from tokenizers import Tokenizer
 
-    from curate.io.bpe import read_bpe
-
     try:
         tokenizer = Tokenizer.from_file(str(path))
     # The library raises a bare Exception for a file that is not a tokenizer.
@@ -205,7 +205,15 @@ def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
             return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     # Ids may have holes, so the count of tokens is not the limit.
-    return Encoder(path, max(tokenizer.get_vocab().values()) + 1, eos, eos_id, ids, read_bpe(tokenizer))
+    return Encoder(path, max(tokenizer.get_vocab().values()) + 1, eos, eos_id, ids, _fast_path(tokenizer.to_str()))
+
+
+@functools.lru_cache(maxsize=1)
+def _fast_path(source: str) -> ByteLevelBPE | str:
+    """Kept for the next unit of input in this process, with the pieces that it knows by then."""
+    from curate.io.bpe import read_bpe
+
+    return read_bpe(source)
 
 
 def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> Encoder:

@@ -34,8 +34,8 @@ class Tokenize(InputJob):
     path: the same ids as the tokenizers library, which is checked on the first texts of each run. Everything else goes
     through the tokenizer's library. The run says which way its texts went, and why.
 
-    Memory: a batch of texts and its ids, on the fast path up to 200 MB of pieces met before, and 8 bytes a document of the unit of input. Disk: 2 bytes a token (4 from 65537
-    ids on), and 8 a document.
+    Memory: a batch of texts and its ids, 8 bytes a document of the unit of input, and on the fast path up to 200 MB of
+    pieces met before. Disk: 2 bytes a token (4 from 65537 ids on), and 8 a document.
     """
 
     job: Literal["tokenize"] = "tokenize"

@@ -282,32 +282,32 @@ def _merge_long(data: Any, start: Any, n: Any, pairs: Any, down: Any, result: An
     while size:
         top = _pop(heap, size)
         size -= 1
-        i, rank = np.int64(top & place), np.int32(top >> np.uint64(64 - _RANK_BITS))
-        j = np.int64(after[i])
-        if ids[i] < 0 or j >= n or _rank(ids[i], ids[j], pairs, down) != rank:
+        at, rank = np.int64(top & place), np.int32(top >> np.uint64(64 - _RANK_BITS))
+        right = np.int64(after[at])
+        if ids[at] < 0 or right >= n or _rank(ids[at], ids[right], pairs, down) != rank:
             continue
-        ids[i] = result[rank]
-        ids[j] = -1
-        j = np.int64(after[j])
-        after[i] = j
-        if j < n:
-            before[j] = i
-            rank = _rank(ids[i], ids[j], pairs, down)
+        ids[at] = result[rank]
+        ids[right] = -1
+        right = np.int64(after[right])
+        after[at] = right
+        if right < n:
+            before[right] = at
+            rank = _rank(ids[at], ids[right], pairs, down)
             if rank != _NONE:
-                _push(heap, size, np.uint64(rank) << np.uint64(64 - _RANK_BITS) | np.uint64(i))
+                _push(heap, size, np.uint64(rank) << np.uint64(64 - _RANK_BITS) | np.uint64(at))
                 size += 1
-        j = np.int64(before[i])
-        if j >= 0:
-            rank = _rank(ids[j], ids[i], pairs, down)
+        left = np.int64(before[at])
+        if left >= 0:
+            rank = _rank(ids[left], ids[at], pairs, down)
             if rank != _NONE:
-                _push(heap, size, np.uint64(rank) << np.uint64(64 - _RANK_BITS) | np.uint64(j))
+                _push(heap, size, np.uint64(rank) << np.uint64(64 - _RANK_BITS) | np.uint64(left))
                 size += 1
-    i = 0
+    at = np.int64(0)
     count = 0
-    while i < n:
-        out[out_at + count] = ids[i]
+    while at < n:
+        out[out_at + count] = ids[at]
         count += 1
-        i = np.int64(after[i])
+        at = np.int64(after[at])
     return count
 
 
