@@ -45,7 +45,7 @@ def texts_of(rng: random.Random) -> list[str]:
         kind = rng.random()
         if kind < 0.3:
             word = rng.choice(words)
-            return rng.choice([" ", " ", "", "\n"]) + rng.choice([word, word.title(), word.upper()])
+            return str(rng.choice([" ", " ", "", "\n"]) + rng.choice([word, word.title(), word.upper()]))
         if kind < 0.5:
             return rng.choice(_PARTS)
         if kind < 0.65:
