@@ -27,7 +27,7 @@ _WORDS = "the of and to in is that it was for on are with as his they be at one 
 _BLANKS = [
     " ", "  ", "   ", "\n", "\r\n", "\r", "\t", "\n\n", " \n", "\n ", "\u00a0", "\u2003", "\u3000", "\x0b", "\x85", "\u2028",
 ]  # fmt: skip
-_PARTS = [
+_PARTS: list[str] = [
     *"aAbzZ09'/.,-_!?\0\x1c\x7f", "'s", "'S", "'ſ", "'ll", "'LL", "'Re", "'vE", "'D", "'x", "don't", "é", "e\u0301", "\u0301",
     "ǅ", "ʰ", "ſ", "ß", "İ", "K", "漢字", "かな", "한국", "ไทย", "हिन्दी", "العربية", "ŉ", "٣", "½", "Ⅷ", "1234567",
     "🧑\u200d🚀", "\u200d", "\ufeff", "\ufffd", "<|endoftext|>", "<|pad|>", "//\r\n", "==", "camelCaseHTTPWord", "\U0010ffff",
