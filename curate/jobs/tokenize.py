@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -13,10 +14,14 @@ from curate.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
+    from curate.io.encoder import Encoder
+
 __all__ = ["Tokenize"]
 
 CHECKED_BYTES = 1_000_000
 """How much of the first text goes both ways at the start of a run, to see that the ids are the same: half a second."""
+
+COUNTS = ("documents", "tokens", "bytes")
 
 
 class Tokenize(InputJob):
@@ -28,7 +33,8 @@ class Tokenize(InputJob):
 
     Writes `tokens.json` (see `schemas/tokens.json`), `SPLIT-NNNNN.bin` and `.idx` for every split and unit of input that
     has rows, and the tokenizer in `tokenizer/`. Rows with a column `split` keep it; the others are drawn by a hash of their
-    id.
+    id. With `count` it writes `counts.json` alone: documents, tokens (the end-of-text tokens too) and bytes by split and
+    source.
 
     Byte-level BPE with a known split pattern (gpt2, llama3 and cl100k, qwen2, o200k), without a normalizer, takes a fast
     path: the same ids as the tokenizers library, which is checked on the first texts of each run. Everything else goes
@@ -48,12 +54,15 @@ class Tokenize(InputJob):
     )
     validation: float = Field(0.0, ge=0, le=1, description="Share of the rows without a `split` that goes to validation.")
     seed: int = Field(0, ge=0, lt=1 << 64, description="Another seed draws other rows for validation.")
+    count: bool = Field(False, description="Count tokens by split and column `source`, and write no shards.")
 
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the job reads."""
-        return ("split",)
+        return ("split", "source") if self.count else ("split",)
 
     def stages(self) -> tuple[Stage, ...]:
+        if self.count:
+            return Single("check", self._check), Shards("count", self._count), Single("sum", self._sum)
         return Single("check", self._check), Shards("encode", self._encode), Single("index", self._index)
 
     def _check(self, work: Work) -> dict[str, Any]:
@@ -79,13 +88,9 @@ class Tokenize(InputJob):
         """Write the shard files of one unit of input, one pair a split."""
         import numpy as np
 
-        from curate.io.encoder import Encoder
         from curate.io.token_shards import ShardWriter, dtype_for, writing_shard
 
-        # Units of input are spread over worker processes, so each encodes on one thread; a single unit may use all cores.
-        encoder = Encoder.load(self.tokenizer, self.eos_token, parallel=work.shards == 1)
-        if not work.results["check"][0]["fast"]:
-            encoder = encoder.by_library_only("the check at the start")
+        encoder = self._encoder(work)
         rows = empty = 0
         writers: dict[str, ShardWriter] = {}
         with contextlib.ExitStack() as files:
@@ -111,6 +116,61 @@ class Tokenize(InputJob):
             "tokens": sum(shard["entry"]["tokens"] for shard in written),
             "empty": empty,
             "written": written,
+        }
+
+    def _encoder(self, work: Work) -> Encoder:
+        """The encoder of one unit of input, on the way that the check found."""
+        from curate.io.encoder import Encoder
+
+        # Units of input are spread over worker processes, so each encodes on one thread; a single unit may use all cores.
+        encoder = Encoder.load(self.tokenizer, self.eos_token, parallel=work.shards == 1)
+        return encoder if work.results["check"][0]["fast"] else encoder.by_library_only("the check at the start")
+
+    def _count(self, work: Work) -> dict[str, Any]:
+        """Count the tokens of one unit of input, as `_encode` would write them."""
+        import polars as pl
+
+        encoder = self._encoder(work)
+        rows = 0
+        counts = pl.DataFrame(schema={"split": pl.String, "source": pl.String, **dict.fromkeys(COUNTS, pl.Int64)})
+        for batch in work.batches():
+            size = batch.text.str.len_bytes().cast(pl.Int64)
+            named = "source" in batch.frame.columns and batch.frame["source"].dtype == pl.String
+            source = batch.frame["source"] if named else pl.repeat(None, len(batch), dtype=pl.String, eager=True)
+            part = pl.DataFrame({"split": self._splits(batch), "source": source, "documents": 1, "bytes": size})
+            part = part.filter(size > 0).with_columns(tokens=pl.Series(encoder.encode(batch.text.filter(size > 0))[1]))
+            counts = _summed(pl.concat([counts, part.select(counts.columns).cast(dict(counts.schema))]))
+            rows += len(batch)
+            work.progress(len(batch), int(size.sum()))
+        documents, tokens = int(counts["documents"].sum()), int(counts["tokens"].sum())
+        empty = rows - documents
+        return {"rows_in": rows, "rows_out": documents, "tokens": tokens, "empty": empty, "counts": counts.to_dicts()}
+
+    def _sum(self, work: Work) -> dict[str, Any]:
+        """Write `counts.json` and say what is in it."""
+        import polars as pl
+
+        from curate.io.files import atomic
+
+        results = work.results["count"]
+        every = [count for result in results for count in result["counts"]]
+        if not every:
+            raise InputError("tokenize: no row has any text")
+        counts = _summed(pl.DataFrame(every, schema_overrides={"source": pl.String})).to_dicts()
+        with atomic(work.folder / "data" / "counts.json") as file:
+            file.write((json.dumps(counts, indent=2, ensure_ascii=False) + "\n").encode())
+        for count in counts:
+            source = "no source" if count["source"] is None else count["source"]
+            numbers = f"{count['tokens']:,} tokens, {count['documents']:,} documents, {count['bytes'] / 1e6:,.1f} MB"
+            work.say(f"{count['split']}, {source}: {numbers}")
+        if empty := sum(result["empty"] for result in results):
+            work.say(f"{empty:,} rows have an empty text: they make no document")
+        return {
+            "route": work.results["check"][0]["route"],
+            "rows_in": sum(result["rows_in"] for result in results),
+            "rows_out": sum(result["rows_out"] for result in results),
+            "empty": empty,
+            "counts": counts,
         }
 
     def _splits(self, batch: Batch) -> pl.Series:
@@ -171,3 +231,10 @@ class Tokenize(InputJob):
             "tokens": {name: sum(entry["tokens"] for entry in entries) for name, entries in splits.items()},
             "bytes_per_token": totals["bytes"] / (totals["tokens"] - totals["documents"]),
         }
+
+
+def _summed(counts: pl.DataFrame) -> pl.DataFrame:
+    """One row for each split and source, in their order."""
+    import polars as pl
+
+    return counts.group_by("split", "source").agg(pl.col(COUNTS).sum()).sort("split", "source")

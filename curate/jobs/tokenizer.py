@@ -88,7 +88,7 @@ class TrainTokenizer(InputJob):
     split_pattern: SplitPattern | None = Field(
         None,
         description="bpe: how text is cut before merging; llama3 (the default) keeps up to three digits together, "
-        "qwen2 each digit alone, gpt2 whole numbers.",
+        "qwen2 each digit alone, gpt2 whole numbers; o200k is llama3 that also cuts before upper case.",
     )
     sample_bytes: int = Field(
         200_000_000, ge=1, description="About how many bytes of text to train on; all when there are no more than that."

@@ -255,3 +255,24 @@ def test_texts_with_an_added_token_that_is_not_special_go_through_the_library(
     expected = [[*tokenizer.encode(text, add_special_tokens=False).ids, 0] for text in texts if text]
     assert documents(tmp_path / "out/data", "train") == expected
     assert sum(tokenizer.token_to_id("<tool>") in ids for ids in expected) == 3
+
+
+def test_counting_gives_the_tokens_of_the_shards_by_split_and_source(tmp_path: Path, tokenizers: dict[str, Path]) -> None:
+    sources = ["web", None, "code", "web", "web"]
+    frame = rows(["one two", "three", "x = 1\n", "", "four"], source=sources, split=["train", "train", "test", "test", "test"])
+    bare = rows(["five", "six six"], 5, split=["train", "train"])
+    job = Tokenize(tokenizer=str(tokenizers["bpe"]))
+    work = run_job(job.model_copy(update={"count": True}), tmp_path / "count", [[frame], [bare]])
+    counts = json.loads((tmp_path / "count/data/counts.json").read_text())
+    assert [path.name for path in (tmp_path / "count/data").iterdir()] == ["counts.json"]
+    found = {(count["split"], count["source"]): (count["documents"], count["bytes"]) for count in counts}
+    assert found == {("test", "code"): (1, 6), ("test", "web"): (1, 4), ("train", "web"): (1, 7), ("train", None): (3, 16)}
+    run_job(job, tmp_path / "shards", [[frame], [bare]])
+    for split in ("train", "test"):
+        tokens = sum(map(len, documents(tmp_path / "shards/data", split)))
+        assert sum(count["tokens"] for count in counts if count["split"] == split) == tokens
+    result = work.results["sum"][0]
+    assert (result["rows_in"], result["rows_out"], result["empty"], result["counts"]) == (7, 6, 1, counts)
+    assert any(line.startswith("train, no source: ") and line.endswith("3 documents, 0.0 MB") for line in work.said)
+    with pytest.raises(InputError, match="no row has any text"):
+        run_job(job.model_copy(update={"count": True}), tmp_path / "none", [[rows([""])]])
