@@ -23,6 +23,9 @@ CHECKED_BYTES = 1_000_000
 
 COUNTS = ("documents", "tokens", "bytes")
 
+SAID_COUNTS = 40
+"""How many splits and sources are said, those of most tokens first; all are written."""
+
 
 class Tokenize(InputJob):
     """Turns every row's text into token ids, each document closed by the end-of-text token, and writes token shards.
@@ -139,7 +142,7 @@ class Tokenize(InputJob):
             source = batch.frame["source"] if named else pl.repeat(None, len(batch), dtype=pl.String, eager=True)
             part = pl.DataFrame({"split": self._splits(batch), "source": source, "documents": 1, "bytes": size})
             part = part.filter(size > 0).with_columns(tokens=pl.Series(encoder.encode(batch.text.filter(size > 0))[1]))
-            counts = _summed(pl.concat([counts, part.select(counts.columns).cast(dict(counts.schema))]))
+            counts = _summed(pl.concat([counts, part.select(counts.columns).cast(counts.schema)]))
             rows += len(batch)
             work.progress(len(batch), int(size.sum()))
         documents, tokens = int(counts["documents"].sum()), int(counts["tokens"].sum())
@@ -159,10 +162,12 @@ class Tokenize(InputJob):
         counts = _summed(pl.DataFrame(every, schema_overrides={"source": pl.String})).to_dicts()
         with atomic(work.folder / "data" / "counts.json") as file:
             file.write((json.dumps(counts, indent=2, ensure_ascii=False) + "\n").encode())
-        for count in counts:
+        for count in sorted(counts, key=lambda count: -count["tokens"])[:SAID_COUNTS]:
             source = "no source" if count["source"] is None else count["source"]
             numbers = f"{count['tokens']:,} tokens, {count['documents']:,} documents, {count['bytes'] / 1e6:,.1f} MB"
             work.say(f"{count['split']}, {source}: {numbers}")
+        if more := max(0, len(counts) - SAID_COUNTS):
+            work.say(f"{more:,} smaller ones are in counts.json")
         if empty := sum(result["empty"] for result in results):
             work.say(f"{empty:,} rows have an empty text: they make no document")
         return {

@@ -274,5 +274,8 @@ def test_counting_gives_the_tokens_of_the_shards_by_split_and_source(tmp_path: P
     result = work.results["sum"][0]
     assert (result["rows_in"], result["rows_out"], result["empty"], result["counts"]) == (7, 6, 1, counts)
     assert any(line.startswith("train, no source: ") and line.endswith("3 documents, 0.0 MB") for line in work.said)
+    many = rows([f"text {i}" for i in range(43)], source=[f"s{i}" for i in range(43)])
+    work = run_job(job.model_copy(update={"count": True}), tmp_path / "many", [[many]])
+    assert work.said[-1] == "3 smaller ones are in counts.json"
     with pytest.raises(InputError, match="no row has any text"):
         run_job(job.model_copy(update={"count": True}), tmp_path / "none", [[rows([""])]])
