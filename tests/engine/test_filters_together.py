@@ -117,7 +117,7 @@ def test_the_catalog_together_is_the_catalog_one_by_one() -> None:
     frame = frame_of([*TEXTS, *(f"{PROSE} {i} {'- list' * (i % 5)}\n" * (1 + i % 3) for i in range(80))])
     frame = pl.concat([frame, frame_of([f"{PROSE.replace('.', '')} of {i}" for i in range(20)])])
     steps: list[Step] = [Whitespace(), Length(min_words=3), GopherQuality(), Split(validation=0.5), GopherRepetition()]
-    steps += [FinewebQuality(), C4Quality(min_sentences=4)]
+    steps += [FinewebQuality(), C4Quality(min_sentences=3)]
     whole = through(steps, frame, frame.height, keep_scores=True)
     alone = one_by_one(steps, frame, keep_scores=True)
     assert whole[0].height > 9
