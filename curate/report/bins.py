@@ -37,7 +37,9 @@ class Histogram:
             share = (value - self.low) / (self.high - self.low)
         elif value > 0:
             own = len(self.bars) - self.zero
-            share = (self.zero + own * math.log(value / self.low) / math.log(self.high / self.low)) / len(self.bars)
+            # Differences of logarithms: the quotient of the ends of a wide scale is more than a float holds.
+            low, high = math.log(self.low), math.log(self.high)
+            share = (self.zero + own * (math.log(value) - low) / (high - low)) / len(self.bars)
         else:
             share = 0.0 if self.zero and value == 0 else -1.0
         return min(max(share, 0.0), 1.0) if -1e-6 <= share <= 1 + 1e-6 else None
@@ -99,7 +101,7 @@ def _scale(values: list[float]) -> Histogram:
 
 def _log_scale(positive: list[float], zero: bool) -> Histogram:
     """A logarithmic scale over whole decades, each cut alike."""
-    first = math.floor(math.log10(positive[0]) + 1e-9)
+    first = max(math.floor(math.log10(positive[0]) + 1e-9), -308)  # of smaller powers floats hold none or a wrong one
     decades = math.floor(math.log10(positive[-1]) + 1e-9) + 1 - first
     each = max(1, (MOST_BARS - zero) // decades)
     bars = min(decades * each, MOST_BARS - zero)

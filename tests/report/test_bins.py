@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curate.report.bins import MOST_BARS, Histogram, histogram
@@ -17,6 +17,7 @@ def of(values: list[float], low: float | None = None, high: float | None = None)
     return histogram(counts, low, high)
 
 
+@example([2.0, 2.2250738585072014e-308], None, None)
 @given(st.lists(floats, min_size=1, max_size=50), st.none() | floats, st.none() | floats)
 def test_every_value_has_its_bar(values: list[float], low: float | None, high: float | None) -> None:
     found = of(values, low, high)
