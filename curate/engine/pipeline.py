@@ -337,9 +337,10 @@ def _expand(step: Expand, made: pl.DataFrame, batch: Batch) -> tuple[pl.DataFram
     rows = kept[parent]
     if not step.one_to_one:
         number = made.select(pl.int_range(pl.len()).over("parent")).to_series() + 1
+        several = pl.lit(made.select(pl.len().over("parent")).to_series() > 1)
         rows = rows.with_columns(
-            (rows["id"] + pl.lit("#") + number.cast(pl.String)).alias("id") if rows.height else pl.col("id"),
-            rows["id"].alias("parent_id"),
+            pl.when(several).then(pl.col("id") + pl.lit("#") + pl.lit(number.cast(pl.String))).otherwise("id").alias("id"),
+            pl.when(several).then("id").alias("parent_id"),
         )
     rows = rows.hstack(made.select(step.makes()))
     if REST in rows.columns:

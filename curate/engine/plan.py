@@ -120,7 +120,7 @@ def make_plan(
     if (makes[-1] == "chat" if makes else bare) and not columnar and not (isinstance(job, RowsJob) and job.wrap):
         # A bare array has no room for anything else, so rows with more in them are wrapped.
         keeps = any(getattr(job, option, False) for option in ("keep_scores", "keep_extra", "tag"))
-        alone = None if keeps or set(take.replaced) - {"messages"} else "messages"
+        alone = None if keeps or set(take.replaced) - {"messages", "parent_id"} else "messages"
         if alone is None:
             notes.append('chats are written as {"messages": [...]}: a bare array has no room for other columns')
     types: dict[str, str] = {}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.formats.decode import Members, decode, message_list
 from curate.formats.messages import PLAIN, to_json
-from curate.formats.prompt_completion import marked_bad
+from curate.formats.prompt_completion import label_of
 from curate.formats.turns import ROLES, blank, first_problem
 
 if TYPE_CHECKING:
@@ -92,6 +92,6 @@ def read(record: pl.Series) -> pl.DataFrame:
         orient="row",
     )
     others = decode(frame["turns"], message_list())
-    frame = frame.with_columns(turns.zip_with(plain, others).alias("turns"), marked_bad(record).alias("bad"))
+    frame = frame.with_columns(turns.zip_with(plain, others).alias("turns"), label_of(record))
     silent = pl.col("turns").list.eval(blank(pl.element().struct.field("content"))).list.any()
-    return frame.with_columns(pl.coalesce("problem", first_problem(bad_answer=pl.col("bad"), empty_content=silent)))
+    return frame.with_columns(pl.coalesce("problem", first_problem(empty_content=silent)))

@@ -1,6 +1,6 @@
 """Prompt and completion: `prompt`, `completion`, both text or both lists of messages (TRL; OpenAI's first fine-tuning format).
 
-Rows that mark their completion (`label`, as KTO does) are read where the mark is good. Texts are taken as they stand:
+Rows may mark their completion as good or bad (`label`, as KTO does). Texts are taken as they stand:
 separators that people put between prompt and completion are the data's own.
 https://huggingface.co/docs/trl/dataset_formats
 """
@@ -15,13 +15,16 @@ from curate.formats.turns import chat_problem, first_problem, known_role, turn
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["marked_bad", "read", "turns_of"]
+__all__ = ["label_of", "read", "turns_of"]
 
 
-def marked_bad(record: pl.Series) -> pl.Series:
-    """Rows whose own label says that the answer is a bad one: nobody should be taught it."""
-    label = Members(record, ("label",), "label").raw("label")
-    return label.str.strip_chars('"').str.to_lowercase().is_in(["false", "0"]).fill_null(False)
+def label_of(record: pl.Series) -> pl.Series:
+    """What a row's own `label` says of its answer: a good one, a bad one, or null where it does not say."""
+    import polars as pl
+
+    label = Members(record, ("label",)).raw("label").str.strip_chars('"').str.to_lowercase()
+    known = {"true": True, "1": True, "false": False, "0": False}
+    return label.replace_strict(known, default=None, return_dtype=pl.Boolean).rename("label")
 
 
 def turns_of(name: str, role: str) -> pl.Expr:
@@ -39,14 +42,14 @@ def read(record: pl.Series) -> pl.DataFrame:
     import polars as pl
 
     names = ("prompt", "completion")
-    rows = frame_of(record, names, dict.fromkeys(names, message_list())).with_columns(marked_bad(record).alias("bad"))
+    rows = frame_of(record, names, dict.fromkeys(names, message_list())).with_columns(label_of(record))
     prompt, completion = turns_of("prompt", "user"), turns_of("completion", "assistant")
     turns = pl.concat_list(prompt, completion)
     return rows.select(
         turns.alias("turns"),
+        "label",
         first_problem(
             unreadable=~pl.col("read"),
-            bad_answer=pl.col("bad"),
             empty_instruction=prompt.list.len() == 0,
             empty_output=completion.list.len() == 0,
             **chat_problem(turns),

@@ -1,25 +1,43 @@
 """What every dialect is read as: turns (who said what), or a prompt with two answers; and how turns are checked and written.
 
-A dialect's `read` takes rows of JSON text and gives a frame, one row a row, with `problem` (String, null when the row could be
-read) and the columns of its kind:
+A dialect's `read` takes rows of JSON text and gives a frame with `problem` (String, null where the row could be read) and the
+columns of its kind. One line a row, in order, unless it has a column `parent`, the position of the row that each line is of,
+ascending: then a row may give several lines, at least one.
 
-| kind  | columns                                                                                                |
-|-------|--------------------------------------------------------------------------------------------------------|
-| turns | `turns` List(Struct{role, content}); `messages` String: the chat as its JSON text, where it holds more  |
-| pair  | `turns`: the prompt's; `instruction` String: the prompt as one text, or null; `chosen`, `rejected`     |
-| text  | `text`                                                                                                 |
+| kind  | columns                                                                                                       |
+|-------|---------------------------------------------------------------------------------------------------------------|
+| turns | `turns` List(Struct{role, content}); optional: `messages` String, the chat as its JSON text, where it holds    |
+|       | more than turns do; `label` Boolean: whether the answer is a good one                                          |
+| pair  | `turns`: the prompt's; `chosen`, `rejected` String; optional: `instruction`, the prompt as one text             |
+| group | `turns`: the prompt's; `answers` List(Struct{text String, score Float64}), more is better, null unjudged;       |
+|       | optional: `instruction`                                                                                        |
+| text  | `text`                                                                                                        |
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from curate.formats.decode import decode
+from curate.formats.messages import encode
+
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ROLES", "Kind", "blank", "chat_problem", "content_of", "first_problem", "known_role", "lone_user", "turn"]
+__all__ = [
+    "ROLES",
+    "Kind",
+    "as_chats",
+    "blank",
+    "chat_problem",
+    "content_of",
+    "first_problem",
+    "known_role",
+    "lone_user",
+    "turn",
+]
 
-Kind = Literal["turns", "pair", "text"]
+Kind = Literal["turns", "pair", "group", "text"]
 
 ROLES = {
     **dict.fromkeys(("user", "human", "Human", "User", "prompter"), "user"),
@@ -80,3 +98,37 @@ def lone_user(turns: pl.Expr) -> pl.Expr:
 
     first = turns.list.get(0, null_on_oob=True).struct.field("role")
     return pl.when((turns.list.len() == 1) & (first == "user")).then(content_of(turns, 0))
+
+
+def as_chats(rows: pl.DataFrame) -> pl.DataFrame:
+    """`turns` as the JSON text of chats. A `function_call` becomes a tool call, its JSON verbatim."""
+    import polars as pl
+
+    calling = pl.col("turns").list.eval(pl.element().struct.field("role") == "function_call").list.any().fill_null(False)
+    if not rows.select(calling.any()).item():
+        return rows.select("parent", encode(rows["turns"]).alias("messages"), "problem")
+    flat = rows.with_row_index("row").explode("turns", empty_as_null=True).unnest("turns")
+    call = pl.col("role") == "function_call"
+    # Line breaks between tokens go, as a row is one line; inside JSON strings there can be none.
+    bare = pl.col("content").str.replace_all(r"[\r\n]", " ")
+    name = flat["content"].set(flat["role"] != "function_call", None)
+    named = decode(name, pl.Struct({"name": pl.String})).struct.field("name").is_not_null()
+    written = (
+        pl.when(call)
+        .then(
+            pl.concat_str(
+                pl.lit('{"role":"assistant","content":null,"tool_calls":[{"type":"function","function":'), bare, pl.lit("}]}")
+            )
+        )
+        .otherwise(pl.struct("role", "content").struct.json_encode())
+    )
+    lines = flat.with_columns(written.alias("line"), (call & ~pl.lit(named)).alias("bad_call"))
+    return (
+        lines.group_by("row", maintain_order=True)
+        .agg(
+            pl.col("parent").first(),
+            pl.concat_str(pl.lit("["), pl.col("line").str.join(","), pl.lit("]")).first().alias("messages"),
+            pl.coalesce(pl.col("problem").first(), first_problem(bad_call=pl.col("bad_call").any())),
+        )
+        .select("parent", "messages", "problem")
+    )

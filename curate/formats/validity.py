@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from curate.declare import FormatName
 from curate.formats.decode import Members, has_half
-from curate.formats.dialects import COLUMNS
 from curate.formats.messages import PLAIN, read_turns
+from curate.formats.targets import COLUMNS
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,10 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from curate.declare import FormatName, Reading, Rows, RowsJob, Stage
+from curate.declare import Reading, Rows, RowsJob, Stage
 from curate.formats.dialects import DialectName, check
+from curate.formats.how import Pairs
+from curate.formats.targets import TargetName
 from curate.steps.convert import Convert as ConvertStep
-from curate.steps.convert import Convertible, Signatures
+from curate.steps.convert import Signatures
 
 __all__ = ["Convert"]
 
@@ -26,13 +28,22 @@ class Convert(RowsJob):
     """
 
     job: Literal["convert"] = "convert"
-    to: FormatName = Field(description="The format to write.")
+    to: TargetName = Field(description="The format to write.")
     dialect: Literal["auto"] | DialectName = Field(
         "auto",
         description="What the rows are; auto: told for each row by its members. `alpaca` and `messages` are our own "
         "instruction and chat formats too; `signatures` is text whose documented call signatures become pairs.",
     )
     keep_extra: bool = Field(False, description="Keep the members that the dialect has no use for.")
+    min_margin: float = Field(
+        0.0,
+        ge=0,
+        description="Of several answers with scores, two are a preference pair when their scores differ by this at least; "
+        "equal scores never make one.",
+    )
+    pairs: Pairs = Field(
+        "all", description="Which pairs several answers make: all, or the best with the worst alone (`best_worst`)."
+    )
 
     def source(self) -> Literal["auto"] | DialectName:
         """The dialect to read: the one given, else that of the format given."""
@@ -47,5 +58,12 @@ class Convert(RowsJob):
         check(self.to, dialect)
         if dialect == "signatures":
             return (Rows(steps=(Signatures(text_column=self.text_column, keep_extra=self.keep_extra),)),)
-        shared = {"to": self.to, "dialect": dialect, "text_column": self.text_column}
-        return (Rows(steps=(Convertible(**shared), ConvertStep(**shared, keep_extra=self.keep_extra))),)
+        step = ConvertStep(
+            to=self.to,
+            dialect=dialect,
+            text_column=self.text_column,
+            keep_extra=self.keep_extra,
+            min_margin=self.min_margin,
+            pairs=self.pairs,
+        )
+        return (Rows(steps=(step,)),)

@@ -1,86 +1,97 @@
-"""From one format or dialect to another: what can be converted, and the conversion. What they do is in `curate.formats`."""
+"""From one format or dialect to another. What is read, and what becomes of it, is in `curate.formats`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from curate.declare import Batch, Expand, Filter, FormatName, Rule
-from curate.formats.dialects import COLUMNS, PROBLEMS, DialectName
+from curate.declare import Batch, Expand, FormatName
+from curate.formats.dialects import DialectName
+from curate.formats.how import How, Pairs
+from curate.formats.problems import PROBLEMS
+from curate.formats.targets import COLUMNS, TARGETS, TargetName
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Convert", "Convertible", "Signatures"]
-
-_TO = "The format to write."
-_DIALECT = "What the rows are; auto: told for each row by its members."
-_COLUMN = "Where the text stands in rows of the text format."
-
-
-class Convertible(Filter):
-    """Keeps the rows that can become the format without a word made up or left out silently.
-
-    Reads rows as records. Reasons are the names of `curate.formats.dialects.PROBLEMS`. O(bytes).
-    """
-
-    step: Literal["convertible"] = "convertible"
-    to: FormatName = Field(description=_TO)
-    dialect: Literal["auto"] | DialectName = Field("auto", description=_DIALECT)
-    text_column: str = Field("text", description=_COLUMN)
-
-    def rules(self) -> tuple[Rule, ...]:
-        return tuple(Rule(name, "problem", among=tuple(other for other in PROBLEMS if other != name)) for name in PROBLEMS)
-
-    def bind(self) -> Callable[[Batch], pl.DataFrame]:
-        from curate.formats.convert import convert
-
-        def work(batch: Batch) -> pl.DataFrame:
-            return convert(batch.frame["record"], self.to, self.dialect, self.text_column).select("problem")
-
-        return work
+__all__ = ["Convert", "Signatures"]
 
 
 class Convert(Expand):
-    """Makes each row a row of the format. Reads rows as records; a row that has none to give is dropped.
+    """Makes each row rows of the target, without a word made up or left out silently.
 
-    Chats come out as the JSON text of their array. O(bytes).
+    Reads rows as records. A row that nothing can be made of is given up for one of `curate.formats.problems.PROBLEMS`. What
+    cannot be converted of a row that other things are made of is counted: `left out PROBLEM`; so are rows by dialect: `read as
+    NAME`. Chats come out as the JSON text of their array. O(bytes).
     """
 
     reason: ClassVar[str] = "not_convertible"
-    one_to_one: ClassVar[bool] = True
+    gives_up: ClassVar[tuple[str, ...]] = tuple(PROBLEMS)
 
     step: Literal["convert"] = "convert"
-    to: FormatName = Field(description=_TO)
-    dialect: Literal["auto"] | DialectName = Field("auto", description=_DIALECT)
-    text_column: str = Field("text", description=_COLUMN)
+    to: TargetName = Field(description="What to write.")
+    dialect: Literal["auto"] | DialectName = Field("auto", description="What the rows are; auto: told by its members.")
+    text_column: str = Field("text", description="Where the text stands in rows of the text format.")
     keep_extra: bool = Field(False, description="Keep the members that the dialect has no use for.")
+    min_margin: float = Field(
+        0.0, ge=0, description="Of several answers with scores: the margin that makes two of them a pair."
+    )
+    pairs: Pairs = Field("all", description="Of several answers with scores: which pairs they make.")
 
     def makes(self) -> tuple[str, ...]:
-        return (*COLUMNS[self.to], "_rest") if self.keep_extra else COLUMNS[self.to]
+        columns = TARGETS[self.to].columns
+        return (*columns, "_rest") if self.keep_extra else columns
 
-    def makes_format(self) -> FormatName:
-        return self.to
+    def makes_format(self) -> FormatName | None:
+        return TARGETS[self.to].format
 
     def drops(self) -> tuple[str, ...] | None:
         return None
 
-    def bind(self) -> Callable[[Batch], pl.DataFrame]:
+    def bind(self) -> Conversion:
+        return Conversion(self)
+
+
+class Conversion:
+    """The bound step: it converts batches and counts what it met."""
+
+    def __init__(self, options: Convert) -> None:
+        self._options = options
+        self._how = How(options.text_column, options.min_margin, options.pairs)
+        self._counts: Counter[str] = Counter()
+
+    def __call__(self, batch: Batch) -> pl.DataFrame:
         import polars as pl
 
         from curate.formats.convert import convert, extra
 
-        def work(batch: Batch) -> pl.DataFrame:
-            record = batch.frame["record"]
-            rows = convert(record, self.to, self.dialect, self.text_column).with_row_index("parent")
-            if self.keep_extra:
-                rest = extra(record, rows["dialect"], (*COLUMNS[self.to], "id"), self.text_column)
-                rows = rows.with_columns(rest.alias("_rest"))
-            return rows.filter(pl.col("problem").is_null()).select("parent", *self.makes())
+        options = self._options
+        record = batch.frame["record"]
+        lines = convert(record, options.to, options.dialect, self._how)
+        if options.keep_extra:
+            dialects = lines.unique("parent", keep="first", maintain_order=True)["dialect"]
+            rest = extra(record, dialects, (*TARGETS[options.to].columns, "id"), options.text_column)
+            lines = lines.with_columns(rest.gather(lines["parent"]).alias("_rest"))
+        converted = pl.col("problem").is_null()
+        lines = lines.with_columns(converted.any().over("parent").alias("made"))
+        first = lines.unique("parent", keep="first", maintain_order=True)
+        self._count("read as", first["dialect"])
+        self._count("left out", lines.filter("made")["problem"])
+        rows = lines.filter(converted).with_columns(reason=pl.lit(None, pl.String), value=pl.lit(None, pl.String))
+        gone = first.filter(~pl.col("made")).with_columns(reason="problem", value="dialect")
+        return pl.concat([rows, gone]).select("parent", *options.makes(), "reason", "value")
 
-        return work
+    def _count(self, what: str, names: pl.Series) -> None:
+        for name, n in names.drop_nulls().value_counts().iter_rows():
+            self._counts[f"{what} {name}"] += n
+
+    def counts(self) -> dict[str, int]:
+        """What was met since this was last called."""
+        counts, self._counts = dict(self._counts), Counter()
+        return counts
 
 
 class Signatures(Expand):
@@ -92,7 +103,7 @@ class Signatures(Expand):
     reason: ClassVar[str] = "no_documented_signature"
 
     step: Literal["signatures"] = "signatures"
-    text_column: str = Field("text", description=_COLUMN)
+    text_column: str = Field("text", description="Where the text stands in rows of the text format.")
     keep_extra: bool = Field(False, description="Keep the document's other members with each pair.")
 
     def makes(self) -> tuple[str, ...]:

@@ -189,7 +189,7 @@ def test_new_rows_know_their_parents() -> None:
     assert outcome.frame.select("id", "parent_id", "text", "n").rows() == [
         ("r0#1", "r0", "one", 0),
         ("r0#2", "r0", "two", 0),
-        ("r2#1", "r2", "three", 2),
+        ("r2", None, "three", 2),
     ]
     assert [(row["id"], row["reason"]) for row in dropped(outcome)] == [("r1", "no_words")]
     assert (outcome.rows_in, outcome.kept) == (3, 2)
@@ -197,7 +197,7 @@ def test_new_rows_know_their_parents() -> None:
 
 def test_new_rows_know_their_parents_when_a_row_fails() -> None:
     outcome = run(["one two", "boom", "three"], Words())
-    assert outcome.frame.select("id", "text", "n").rows() == [("r0#1", "one", 0), ("r0#2", "two", 0), ("r2#1", "three", 2)]
+    assert outcome.frame.select("id", "text", "n").rows() == [("r0#1", "one", 0), ("r0#2", "two", 0), ("r2", "three", 2)]
     assert [row["id"] for row in outcome.rejected] == ["r1"]
 
 

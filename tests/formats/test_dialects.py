@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from curate.errors import UsageError
 from curate.formats.convert import convert, detect_dialect, extra
-from curate.formats.dialects import BECOMES, DIALECTS, PROBLEMS, check
+from curate.formats.dialects import DIALECTS, becomes, check
+from curate.formats.how import How
+from curate.formats.problems import PROBLEMS
 
 said = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(str.strip)
 
@@ -20,11 +22,11 @@ def one(value, to, dialect="auto"):
     """The one row that comes out, or its problem."""
     out = convert(rows(value), to, dialect).row(0, named=True)
     if out["problem"] is not None:
-        assert all(out[name] is None for name in out if name not in ("problem", "dialect"))
+        assert all(out[name] is None for name in out if name not in ("parent", "problem", "dialect"))
         return out["problem"]
     if to == "chat":
         return [(message["role"], message["content"]) for message in json.loads(out["messages"])]
-    return tuple(out[name] for name in out if name not in ("problem", "dialect"))
+    return tuple(out[name] for name in out if name not in ("parent", "problem", "dialect"))
 
 
 def user(text):
@@ -65,7 +67,7 @@ def test_detect(row, dialect):
 def test_text_column():
     record = rows({"body": "a", "text": 5}, {"body": 5})
     assert detect_dialect(record, "body").to_list() == ["text", "text"]
-    out = convert(record, "text", text_column="body")
+    out = convert(record, "text", how=How("body"))
     assert out["text"].to_list() == ["a", None]
     assert out["problem"].to_list() == [None, "unreadable"]
 
@@ -256,8 +258,9 @@ def test_rows_do_not_depend_on_their_neighbours():
     ]
     for to in ("chat", "instruction", "preference", "text"):
         together = convert(rows(*values), to)
+        assert together["parent"].to_list() == list(range(len(values)))
         alone = pl.concat([convert(rows(value), to) for value in values])
-        assert together.equals(alone)
+        assert together.drop("parent").equals(alone.drop("parent"))
     assert convert(rows(), "chat").height == 0
 
 
@@ -298,12 +301,12 @@ def test_extra_members_stay_as_they_are_written():
 
 
 def test_what_cannot_be_is_refused_with_what_can():
-    for name, dialect in DIALECTS.items():
+    for name in DIALECTS:
         for to in ("text", "instruction", "chat", "preference"):
-            if to in BECOMES[dialect.kind]:
+            if to in becomes(name):
                 check(to, name)
             else:
-                with pytest.raises(UsageError, match=f"{name} cannot become {to}.*becomes {', '.join(BECOMES[dialect.kind])}"):
+                with pytest.raises(UsageError, match=f"{name} cannot become {to}.*becomes {', '.join(becomes(name))}"):
                     check(to, name)
     with pytest.raises(UsageError, match=r"text cannot become instruction.*signatures"):
         check("instruction", "text")

@@ -38,7 +38,7 @@ def test_dialect_to_chat(tmp_path):
         [{"role": "user", "content": "Say é."}, {"role": "assistant", "content": "é\n"}],
     ]
     assert stats["rows_in"] == 3
-    assert stats["dropped"] == {"convertible.empty_output": 1}
+    assert stats["dropped"] == {"convert.empty_output": 1}
 
 
 def test_there_and_back(tmp_path):
@@ -94,7 +94,7 @@ def test_format_names_our_own_dialects():
 
 
 def test_impossible_conversions_are_refused():
-    with pytest.raises(UsageError, match=r"alpaca cannot become preference .* becomes chat, instruction, text"):
+    with pytest.raises(UsageError, match=r"alpaca cannot become preference .* becomes text, instruction, chat"):
         Convert(to="preference", dialect="alpaca").stages()
     with pytest.raises(UsageError, match=r"text cannot become chat"):
         Convert(to="chat", format="text").stages()

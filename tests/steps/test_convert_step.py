@@ -4,8 +4,10 @@ import polars as pl
 import pytest
 
 from curate.declare import Batch
-from curate.formats.dialects import COLUMNS, PROBLEMS
-from curate.steps.convert import Convert, Convertible, Signatures
+from curate.formats.convert import convert
+from curate.formats.problems import PROBLEMS
+from curate.formats.targets import COLUMNS
+from curate.steps.convert import Convert, Signatures
 
 ROWS = [
     {"instruction": "a", "output": "b", "n": 1},
@@ -22,27 +24,30 @@ def batch(column, values):
 
 
 @pytest.mark.parametrize("to", ["text", "instruction", "chat", "preference"])
-def test_what_is_kept_is_what_is_converted(to):
+def test_every_row_is_made_or_given_up(to):
     rows = batch("record", [json.dumps(row) for row in ROWS])
-    filter, expand = Convertible(to=to), Convert(to=to)
-    problems = filter.bind()(rows)["problem"]
-    made = expand.bind()(rows)
-    assert made["parent"].to_list() == problems.is_null().arg_true().to_list()
-    assert set(made.columns) == {"parent", *expand.makes()}
-    assert made.select(COLUMNS[to]).null_count().sum_horizontal().item() == 0
-    assert expand.makes_format() == to
+    step = Convert(to=to)
+    made = step.bind()(rows)
+    right = made.filter(pl.col("reason").is_null())
+    gone = made.filter(pl.col("reason").is_not_null())
+    problems = convert(rows.frame["record"], to)["problem"]
+    assert right["parent"].to_list() == problems.is_null().arg_true().to_list()
+    assert gone["parent"].to_list() == problems.is_not_null().arg_true().to_list()
+    assert right.select(COLUMNS[to]).null_count().sum_horizontal().item() == 0
+    assert set(gone["reason"]) <= set(PROBLEMS) == set(step.gives_up)
+    assert step.makes_format() == to
 
 
-def test_each_problem_fails_its_own_rule():
-    rules = {rule.reason: rule for rule in Convertible(to="chat").rules()}
-    assert list(rules) == list(PROBLEMS)
-    for problem in PROBLEMS:
-        assert [name for name, rule in rules.items() if problem not in rule.among] == [problem]
+def test_counts_are_told_once():
+    bound = Convert(to="chat").bind()
+    bound(batch("record", [json.dumps(row) for row in ROWS]))
+    assert bound.counts() == {"read as alpaca": 1, "read as none": 1, "read as sharegpt": 1, "read as dpo": 1}
+    assert bound.counts() == {}
 
 
 def test_extra():
     made = Convert(to="chat", keep_extra=True).bind()(batch("record", [json.dumps(row) for row in ROWS]))
-    assert made["_rest"].to_list() == ['"n":1', '"source":"s"', ""]
+    assert made.filter(pl.col("reason").is_null())["_rest"].to_list() == ['"n":1', '"source":"s"', ""]
 
 
 def test_signatures_read_the_text():

@@ -1,0 +1,27 @@
+"""Why a row, or a part of one, cannot be converted."""
+
+from __future__ import annotations
+
+__all__ = ["PROBLEMS"]
+
+PROBLEMS = {
+    "unknown_dialect": "its members are those of no dialect",
+    "unreadable": "a member is not of the type that the dialect has there",
+    "empty": "no message at all",
+    "empty_instruction": "nothing is asked",
+    "empty_output": "an answer says nothing",
+    "empty_content": "a turn says nothing",
+    "unknown_role": "a role that no format names",
+    "not_an_answer": "what was chosen or rejected is no turn of the assistant",
+    "bad_answer": "the row's own label says that the answer is a bad one",
+    "bad_call": "a function call that is not JSON with a name",
+    "prompts_differ": "the two answers are not to the same prompt",
+    "unscored": "several answers, and nothing that says which is better",
+    "one_answer": "a single answer, which nothing can be compared with",
+    "tie": "two answers of the same score",
+    "small_margin": "two answers whose scores differ by less than `min_margin`",
+    "more_than_text": "a tool call, or content in parts, which the target cannot hold",
+    "more_than_one_turn": "a system prompt or further turns, which the target cannot hold",
+    "no_such_target": "this kind of row cannot become the target without making words up",
+}
+"""The problems by name."""
