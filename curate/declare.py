@@ -365,6 +365,10 @@ class InputJob(Job):
         """How rows are read."""
         return self.format
 
+    def says(self, first: Callable[[], Any]) -> tuple[str, ...]:
+        """Lines to tell before the job runs. `first()` is its first row, decoded; None where there is none."""
+        return ()
+
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the job's own stages read from their batches."""
         return ()

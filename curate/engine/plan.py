@@ -99,6 +99,7 @@ def make_plan(
     name, bare = _told(job, shards)
     if job.reading() == "auto":
         notes.append(f"format: {name}")
+    notes += job.says(lambda: _first_row(shards))
     take = _take(job, name, steps, scores)
     other_shards: list[Shard] = []
     other_name: Reading | None = None

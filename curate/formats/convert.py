@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from curate.formats.decode import Members, frame_of
 from curate.formats.dialects import DIALECTS, Dialect, members
 from curate.formats.how import How
+from curate.formats.messages import to_json
 from curate.formats.targets import TARGETS, TargetName, reachable, written
 from curate.formats.turns import Kind, blank, first_problem
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["convert", "detect_dialect", "extra"]
+__all__ = ["convert", "detect_dialect", "dialect_of", "extra"]
 
 
 def detect_dialect(record: pl.Series, text_column: str = "text") -> pl.Series:
@@ -46,6 +47,14 @@ def detect_dialect(record: pl.Series, text_column: str = "text") -> pl.Series:
         pl.lit("none"),
     )
     return there.select(name.alias("dialect")).to_series()
+
+
+def dialect_of(row: Any, text_column: str = "text") -> str:
+    """The dialect of a decoded row."""
+    import polars as pl
+
+    text = to_json(row)
+    return "unreadable" if text is None else str(detect_dialect(pl.Series([text]), text_column)[0])
 
 
 def convert(record: pl.Series, to: TargetName, dialect: str = "auto", how: How | None = None) -> pl.DataFrame:

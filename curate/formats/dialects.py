@@ -7,7 +7,7 @@
 | pair  | ranking dpo hh preference                             | preference; instruction and chat (the rejected      |
 |       |                                                       | answer is lost)                                     |
 | group | several answers to one prompt, with scores            | preference; instruction and chat (the best answer)  |
-| text  | text                                                  | text; `signatures`: instruction                     |
+| text  | text                                                  | text; `signatures` and `sections`: instruction      |
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from curate.formats.turns import Kind
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["DIALECTS", "Dialect", "DialectName", "becomes", "check", "members"]
+__all__ = ["DIALECTS", "Dialect", "DialectName", "becomes", "check", "kind_of", "members"]
 
 DialectName = Literal[
-    "alpaca", "dolly", "sharegpt", "messages", "prompt_completion", "ranking", "dpo", "hh", "preference", "text", "signatures"
-]
+    "alpaca", "dolly", "sharegpt", "messages", "prompt_completion", "ranking", "dpo", "hh", "preference", "text", "signatures",
+    "sections",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,17 @@ def members(dialect: str, text_column: str = "text") -> frozenset[str]:
 
 def becomes(dialect: str) -> tuple[TargetName, ...]:
     """What rows of a dialect can become."""
-    if dialect == "signatures":
+    if dialect in ("signatures", "sections"):
         return ("instruction",)
     kind = DIALECTS[dialect].kind if dialect in DIALECTS else "text"
     return tuple(name for name, target in TARGETS.items() if reachable(kind, target.takes))
+
+
+def kind_of(dialect: str) -> Kind | None:
+    """What rows of a dialect are read as; None for what is read as text's own structure."""
+    if dialect in DIALECTS:
+        return DIALECTS[dialect].kind
+    return "text" if dialect == "text" else None
 
 
 def check(to: TargetName, dialect: str) -> None:

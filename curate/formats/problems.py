@@ -21,7 +21,12 @@ PROBLEMS = {
     "tie": "two answers of the same score",
     "small_margin": "two answers whose scores differ by less than `min_margin`",
     "more_than_text": "a tool call, or content in parts, which the target cannot hold",
-    "more_than_one_turn": "a system prompt or further turns, which the target cannot hold",
+    "more_than_openai": "a message has members that OpenAI's files do not have",
+    "more_than_system": "a system prompt, which the target cannot hold (`lose` system)",
+    "more_than_one_turn": "further turns, which the target cannot hold (`lose` earlier_turns)",
+    "not_answered": "the last turn is not an answer",
+    "no_label": "nothing says whether the answer is a good one",
+    "template_refuses": "the chat template does not take the chat",
     "no_such_target": "this kind of row cannot become the target without making words up",
 }
 """The problems by name."""

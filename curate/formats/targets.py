@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from curate.declare import FormatName
+from curate.formats import layouts, templates
 from curate.formats.groups import best, pairs
 from curate.formats.how import How
 from curate.formats.messages import SEPARATOR
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "TARGETS", "Target", "TargetName", "reachable", "written"]
 
-TargetName = Literal["text", "instruction", "chat", "preference"]
+TargetName = Literal[
+    "text", "instruction", "chat", "preference", "trl_sft", "trl_prompt_completion", "trl_dpo", "trl_reward", "trl_kto",
+    "trl_grpo", "openai", "openai_preference", "sharegpt", "alpaca",
+]  # fmt: skip
+
+_SYSTEM = ("system", "developer")
 
 COLUMNS: dict[FormatName, tuple[str, ...]] = {
     "text": ("text",),
@@ -41,10 +47,18 @@ class Target:
     format: FormatName | None = None
     """Which of the four formats the rows are in; None: a layout of another tool, written as whole rows."""
 
+    layout: tuple[str, ...] = ()
+    """Members of a layout's rows."""
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the rows; a layout's row is JSON text, the column `record`."""
         return ("record",) if self.format is None else COLUMNS[self.format]
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Members of the rows written."""
+        return self.layout if self.format is None else COLUMNS[self.format]
 
 
 def _text(rows: pl.DataFrame, how: How) -> pl.DataFrame:
@@ -63,25 +77,53 @@ def _calls(rows: pl.DataFrame) -> pl.Expr:
     return (pl.col("turns").is_null() | roles.list.contains("function_call")).fill_null(True)
 
 
+def _lessened(turns: pl.Expr, how: How, ends: int) -> pl.Expr:
+    """Turns without what may be lost; `ends`: how many turns at the end are the last question, and its answer if it has one."""
+    import polars as pl
+
+    role = pl.element().struct.field("role")
+    if "system" in how.lose:
+        turns = turns.list.eval(pl.element().filter(~role.is_in(_SYSTEM)))
+    if "earlier_turns" in how.lose:
+        opening = turns.list.eval(pl.element().filter(role.is_in(_SYSTEM)))
+        turns = pl.concat_list(opening, turns.list.eval(pl.element().filter(~role.is_in(_SYSTEM))).list.tail(ends))
+    return turns
+
+
+def _more(turns: pl.Expr, roles: str) -> dict[str, pl.Expr]:
+    """What makes turns more than `roles`."""
+    import polars as pl
+
+    found = turns.list.eval(pl.element().struct.field("role"))
+    system = pl.any_horizontal(found.list.contains(name) for name in _SYSTEM)
+    return {"more_than_system": system, "more_than_one_turn": found.list.join(" ") != roles}
+
+
 def _instruction(rows: pl.DataFrame, how: How) -> pl.DataFrame:
     import polars as pl
 
-    turns = pl.col("turns")
-    roles = turns.list.eval(pl.element().struct.field("role"))
-    pair = roles.list.join(" ") == "user assistant"
+    turns = _lessened(pl.col("turns"), how, 2)
     return rows.select(
         "parent",
         content_of(turns, 0).alias("instruction"),
         content_of(turns, 1).alias("output"),
-        pl.coalesce("problem", first_problem(more_than_text=_calls(rows), more_than_one_turn=~pair)),
+        pl.coalesce("problem", first_problem(more_than_text=_calls(rows), **_more(turns, "user assistant"))),
     )
 
 
 def _preference(rows: pl.DataFrame, how: How) -> pl.DataFrame:
     import polars as pl
 
-    problem = pl.coalesce("problem", first_problem(more_than_one_turn=pl.col("instruction").is_null()))
-    return rows.select("parent", "instruction", "chosen", "rejected", problem)
+    turns = _lessened(pl.col("turns"), how, 1)
+    asked = pl.coalesce("instruction", lone_user(turns))
+    more = {name: asked.is_null() & holds for name, holds in _more(turns, "user").items()}
+    return rows.select(
+        "parent",
+        asked.alias("instruction"),
+        "chosen",
+        "rejected",
+        pl.coalesce("problem", first_problem(**more)).alias("problem"),
+    )
 
 
 TARGETS: dict[TargetName, Target] = {
@@ -89,7 +131,20 @@ TARGETS: dict[TargetName, Target] = {
     "instruction": Target("turns", _instruction, "instruction"),
     "chat": Target("turns", _chat, "chat"),
     "preference": Target("pair", _preference, "preference"),
+    "trl_sft": Target("turns", layouts.sft, layout=("messages",)),
+    "trl_prompt_completion": Target("turns", layouts.prompt_completion, layout=("prompt", "completion")),
+    "trl_dpo": Target("pair", layouts.trl_dpo, layout=("prompt", "chosen", "rejected")),
+    "trl_reward": Target("pair", layouts.trl_reward, layout=("chosen", "rejected", "margin")),
+    "trl_kto": Target("labelled", layouts.kto, layout=("prompt", "completion", "label")),
+    "trl_grpo": Target("turns", layouts.grpo, layout=("prompt", "reference")),
+    "openai": Target("turns", layouts.openai, layout=("messages",)),
+    "openai_preference": Target(
+        "pair", layouts.openai_preference, layout=("input", "preferred_output", "non_preferred_output")
+    ),
+    "sharegpt": Target("turns", layouts.sharegpt, layout=("conversations",)),
+    "alpaca": Target("turns", layouts.alpaca, layout=("instruction", "input", "output", "system", "history")),
 }
+"""The four formats, and the layouts of other tools (see `curate.formats.layouts`)."""
 
 
 def _good(rows: pl.DataFrame, how: How) -> pl.DataFrame:
@@ -102,14 +157,15 @@ def _good(rows: pl.DataFrame, how: How) -> pl.DataFrame:
 
 
 def _joined(rows: pl.DataFrame, how: How) -> pl.DataFrame:
-    """The contents of turns as one text."""
+    """Turns as one text: their contents, or as a chat template has them."""
     import polars as pl
 
     rows = _good(rows, how)
+    if how.template is not None:
+        return templates.rendered(_chat(rows, how), how.template)
     said = pl.col("turns").list.eval(pl.element().struct.field("content")).list.join(SEPARATOR)
-    return rows.select(
-        "parent", said.alias("text"), pl.coalesce("problem", first_problem(more_than_text=_calls(rows))).alias("problem")
-    )
+    problem = pl.coalesce("problem", first_problem(more_than_text=_calls(rows)))
+    return rows.select("parent", said.alias("text"), problem.alias("problem"))
 
 
 def _chosen(rows: pl.DataFrame, how: How) -> pl.DataFrame:
@@ -118,6 +174,23 @@ def _chosen(rows: pl.DataFrame, how: How) -> pl.DataFrame:
 
     answer = pl.concat_list(pl.struct(pl.lit("assistant").alias("role"), pl.col("chosen").alias("content")))
     return rows.select("parent", pl.concat_list("turns", answer).alias("turns"), "problem")
+
+
+def _labelled(rows: pl.DataFrame, how: How) -> pl.DataFrame:
+    """Turns with a `label`, null where they have none."""
+    import polars as pl
+
+    return rows if "label" in rows.columns else rows.with_columns(pl.lit(None, pl.Boolean).alias("label"))
+
+
+def _unpaired(rows: pl.DataFrame, how: How) -> pl.DataFrame:
+    """A pair as two rows of turns, the chosen answer a good one, the rejected a bad one."""
+    import polars as pl
+
+    both = [
+        _chosen(rows.with_columns(chosen=name), how).with_columns(label=name == "chosen") for name in ("chosen", "rejected")
+    ]
+    return pl.concat(both).sort("parent", maintain_order=True)
 
 
 def _same(rows: pl.DataFrame, how: How) -> pl.DataFrame:
@@ -132,6 +205,8 @@ _WAYS: dict[tuple[Kind, Kind], Callable[[pl.DataFrame, How], pl.DataFrame]] = {
     ("pair", "turns"): _chosen,
     ("group", "pair"): pairs,
     ("group", "turns"): best,
+    ("turns", "labelled"): _labelled,
+    ("pair", "labelled"): _unpaired,
 }
 """From the kind that a dialect is read as to the kind that a target takes."""
 

@@ -12,6 +12,8 @@ ascending: then a row may give several lines, at least one.
 | group | `turns`: the prompt's; `answers` List(Struct{text String, score Float64}), more is better, null unjudged;       |
 |       | optional: `instruction`                                                                                        |
 | text  | `text`                                                                                                        |
+
+A target may also take turns that are `labelled`, all of which have a column `label`.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ __all__ = [
     "turn",
 ]
 
-Kind = Literal["turns", "pair", "group", "text"]
+Kind = Literal["turns", "pair", "group", "text", "labelled"]
 
 ROLES = {
     **dict.fromkeys(("user", "human", "Human", "User", "prompter"), "user"),
@@ -73,7 +75,8 @@ def first_problem(**problems: pl.Expr) -> pl.Expr:
     """The name of the first condition that holds, null where none does."""
     import polars as pl
 
-    return pl.coalesce(pl.when(holds).then(pl.lit(name)) for name, holds in problems.items()).alias("problem")
+    found = (pl.when(holds).then(pl.lit(name)) for name, holds in problems.items())
+    return pl.coalesce(*found, pl.lit(None, pl.String)).alias("problem")
 
 
 def chat_problem(turns: pl.Expr) -> dict[str, pl.Expr]:

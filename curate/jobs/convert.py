@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from pydantic import Field
 
 from curate.declare import Reading, Rows, RowsJob, Stage
-from curate.formats.dialects import DialectName, check
-from curate.formats.how import Pairs
-from curate.formats.targets import TargetName
+from curate.errors import UsageError
+from curate.formats.dialects import DialectName, check, kind_of
+from curate.formats.how import Loss, Pairs
+from curate.formats.targets import TARGETS, TargetName
+from curate.formats.templates import check_template
 from curate.steps.convert import Convert as ConvertStep
-from curate.steps.convert import Signatures
+from curate.steps.convert import Sections, Signatures
 
 __all__ = ["Convert"]
 
 _OWN: dict[str, DialectName] = {"text": "text", "instruction": "alpaca", "chat": "messages", "preference": "preference"}
+_STRUCTURE = {"signatures": Signatures, "sections": Sections}
+
+_LOST = {
+    ("turns", "text"): "of a chat only the contents are kept, a blank line between: who spoke is lost (--template keeps it)",
+    ("pair", "turns"): "of a pair only the chosen answer is kept: the rejected one is lost",
+    ("group", "turns"): "of several answers only the best is kept: the others are lost",
+}
+"""What a conversion leaves out by its nature, by what is read and what is taken."""
 
 
 class Convert(RowsJob):
-    """Convert rows to one of the four formats: text, instruction, chat or preference.
+    """Convert rows to one of the four formats (text, instruction, chat, preference) or to the layout of another tool.
 
     Knows Alpaca, Dolly, ShareGPT, OpenAI messages, prompt/completion, DPO, HH-RLHF and ranked ShareGPT rows, and tells them
-    apart row by row. `signatures` makes instruction pairs from text that documents calls. What a format cannot hold is never
+    apart row by row. `signatures` and `sections` make instruction pairs from the structure of a
+    text. What a format cannot hold is never
     left out silently: such rows are dropped with the reason. Three conversions leave something out by their nature: chat to
     text (who spoke), preference to instruction and to chat (the rejected answer).
     """
 
     job: Literal["convert"] = "convert"
-    to: TargetName = Field(description="The format to write.")
+    to: TargetName = Field(
+        description="The format to write, or the layout of another tool: what TRL's trainers take, OpenAI's fine-tuning, "
+        "ShareGPT, Alpaca with history."
+    )
     dialect: Literal["auto"] | DialectName = Field(
         "auto",
         description="What the rows are; auto: told for each row by its members. `alpaca` and `messages` are our own "
-        "instruction and chat formats too; `signatures` is text whose documented call signatures become pairs.",
+        "instruction and chat formats too; `signatures` is text whose documented call signatures become pairs, `sections` "
+        "text whose headings and what stands under them do.",
     )
     keep_extra: bool = Field(False, description="Keep the members that the dialect has no use for.")
     min_margin: float = Field(
@@ -45,19 +61,53 @@ class Convert(RowsJob):
         "all", description="Which pairs several answers make: all, or the best with the worst alone (`best_worst`)."
     )
 
+    lose: tuple[Loss, ...] = Field(
+        (),
+        description="What may be left out of a chat that becomes one question and one answer. system: its system prompt; "
+        "earlier_turns: all but its last question, and the answer to that. Without it such chats are dropped, with the reason.",
+    )
+    template: str | None = Field(
+        None,
+        description="For chats that become text: the chat template to write them by. `chatml`, a Jinja file, or the folder of "
+        "a tokenizer that has one; default: the contents with blank lines between, and who spoke is lost.",
+    )
+
     def source(self) -> Literal["auto"] | DialectName:
         """The dialect to read: the one given, else that of the format given."""
         return _OWN[self.format] if self.dialect == "auto" and self.format != "auto" else self.dialect
 
     def reading(self) -> Reading:
-        return "text" if self.source() == "signatures" else "record"
+        return "text" if self.source() in _STRUCTURE else "record"
+
+    def says(self, first: Callable[[], Any]) -> tuple[str, ...]:
+        """What the conversion loses, before it does."""
+        source: str = self.source()
+        if source in _STRUCTURE:
+            return ()
+        from curate.formats.convert import dialect_of
+
+        if source == "auto" and (row := first()) is not None:
+            source = dialect_of(row, self.text_column)
+        way = (kind_of(source), TARGETS[self.to].takes)
+        lost = [_LOST[way]] if way in _LOST and not (way == ("turns", "text") and self.template) else []
+        if "system" in self.lose:
+            lost.append("system prompts are lost")
+        if "earlier_turns" in self.lose:
+            lost.append("of a chat only the last question and its answer are kept: earlier turns are lost")
+        return tuple(lost)
 
     def stages(self) -> tuple[Stage, ...]:
         """Raises UsageError, saying what is possible, when the dialect given cannot become the format."""
         dialect = self.source()
         check(self.to, dialect)
-        if dialect == "signatures":
-            return (Rows(steps=(Signatures(text_column=self.text_column, keep_extra=self.keep_extra),)),)
+        if self.template is not None:
+            if self.to != "text":
+                raise UsageError(f"convert: a template is for --to text; {self.to} keeps who said what")
+            check_template(self.template)
+        if self.lose and self.to not in ("instruction", "preference"):
+            raise UsageError(f"convert: lose is for --to instruction and preference; {self.to} keeps what there is")
+        if dialect in _STRUCTURE:
+            return (Rows(steps=(_STRUCTURE[dialect](text_column=self.text_column, keep_extra=self.keep_extra),)),)
         step = ConvertStep(
             to=self.to,
             dialect=dialect,
@@ -65,5 +115,7 @@ class Convert(RowsJob):
             keep_extra=self.keep_extra,
             min_margin=self.min_margin,
             pairs=self.pairs,
+            lose=self.lose,
+            template=self.template,
         )
         return (Rows(steps=(step,)),)

@@ -10,14 +10,14 @@ from pydantic import Field
 
 from curate.declare import Batch, Expand, FormatName
 from curate.formats.dialects import DialectName
-from curate.formats.how import How, Pairs
+from curate.formats.how import How, Loss, Pairs
 from curate.formats.problems import PROBLEMS
 from curate.formats.targets import COLUMNS, TARGETS, TargetName
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Convert", "Signatures"]
+__all__ = ["Convert", "Sections", "Signatures"]
 
 
 class Convert(Expand):
@@ -40,10 +40,12 @@ class Convert(Expand):
         0.0, ge=0, description="Of several answers with scores: the margin that makes two of them a pair."
     )
     pairs: Pairs = Field("all", description="Of several answers with scores: which pairs they make.")
+    lose: tuple[Loss, ...] = Field((), description="What may be left out of a chat whose target cannot hold it.")
+    template: str | None = Field(None, description="Chat template that chats become text by.")
 
     def makes(self) -> tuple[str, ...]:
-        columns = TARGETS[self.to].columns
-        return (*columns, "_rest") if self.keep_extra else columns
+        target = TARGETS[self.to]
+        return (*target.columns, "_rest") if self.keep_extra and target.format else target.columns
 
     def makes_format(self) -> FormatName | None:
         return TARGETS[self.to].format
@@ -60,7 +62,9 @@ class Conversion:
 
     def __init__(self, options: Convert) -> None:
         self._options = options
-        self._how = How(options.text_column, options.min_margin, options.pairs)
+        self._how = How(options.text_column, options.min_margin, options.pairs, options.lose, options.template)
+        self._own = TARGETS[options.to].format is not None
+        self._written = TARGETS[options.to].members
         self._counts: Counter[str] = Counter()
 
     def __call__(self, batch: Batch) -> pl.DataFrame:
@@ -73,8 +77,11 @@ class Conversion:
         lines = convert(record, options.to, options.dialect, self._how)
         if options.keep_extra:
             dialects = lines.unique("parent", keep="first", maintain_order=True)["dialect"]
-            rest = extra(record, dialects, (*TARGETS[options.to].columns, "id"), options.text_column)
+            rest = extra(record, dialects, (*self._written, "id"), options.text_column)
             lines = lines.with_columns(rest.gather(lines["parent"]).alias("_rest"))
+            if not self._own:  # a layout's row is one text, which takes the rest in
+                joined = pl.concat_str(pl.col("record").str.head(-1), pl.lit(","), "_rest", pl.lit("}"))
+                lines = lines.with_columns(pl.when(pl.col("_rest") != "").then(joined).otherwise("record").alias("record"))
         converted = pl.col("problem").is_null()
         lines = lines.with_columns(converted.any().over("parent").alias("made"))
         first = lines.unique("parent", keep="first", maintain_order=True)
@@ -94,15 +101,9 @@ class Conversion:
         return counts
 
 
-class Signatures(Expand):
-    """Makes instruction pairs from text that documents calls: what does this signature do? and its own documentation.
+class _FromText(Expand):
+    """Makes instruction pairs from what stands in a text, without a word made up. O(bytes)."""
 
-    Made for the pages of pydoc; no word is made up. See `curate.formats.signatures`. O(bytes).
-    """
-
-    reason: ClassVar[str] = "no_documented_signature"
-
-    step: Literal["signatures"] = "signatures"
     text_column: str = Field("text", description="Where the text stands in rows of the text format.")
     keep_extra: bool = Field(False, description="Keep the document's other members with each pair.")
 
@@ -115,7 +116,31 @@ class Signatures(Expand):
     def drops(self) -> tuple[str, ...] | None:
         return (self.text_column,) if self.keep_extra else None
 
+
+class Signatures(_FromText):
+    """From text that documents calls: what does this signature do? and its own documentation.
+
+    Made for the pages of pydoc. See `curate.formats.signatures`.
+    """
+
+    reason: ClassVar[str] = "no_documented_signature"
+
+    step: Literal["signatures"] = "signatures"
+
     def bind(self) -> Callable[[Batch], pl.DataFrame]:
         from curate.formats.signatures import pairs
+
+        return lambda batch: pairs(batch.text)
+
+
+class Sections(_FromText):
+    """From text with headings: a heading, and what stands under it. See `curate.formats.sections`."""
+
+    reason: ClassVar[str] = "no_section"
+
+    step: Literal["sections"] = "sections"
+
+    def bind(self) -> Callable[[Batch], pl.DataFrame]:
+        from curate.formats.sections import pairs
 
         return lambda batch: pairs(batch.text)

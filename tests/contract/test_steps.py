@@ -252,7 +252,7 @@ def test_rewriting_twice_changes_nothing_more(kind: type[Rewrite], options: dict
     step = build(kind, options)
     function = step.bind()
 
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     @given(st.lists(texts(), max_size=4))
     def check(rows: list[str]) -> None:
         before = pl.Series("text", rows, dtype=pl.String)

@@ -100,7 +100,7 @@ rows = st.lists(st.fixed_dictionaries({"a": values, "b": values, "c": values}), 
 filters = [Judge(step="a"), Judge(step="b"), Judge(step="c")]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(rows, st.integers(1, 12), st.booleans(), st.booleans())
 def test_filters_together_are_filters_one_by_one(data: list[dict[str, Any]], cut: int, keep: bool, split: bool) -> None:
     frame = frame_of([json.dumps(row) for row in data])

@@ -82,7 +82,7 @@ def test_alpaca():
     assert one({"instruction": "", "input": "1 2", "output": "3"}, "instruction") == ("1 2", "3")
     full = {"system": "s", "history": [["u", "v"]], "instruction": "a", "output": "b"}
     assert one(full, "chat") == [("system", "s"), ("user", "u"), ("assistant", "v"), ("user", "a"), ("assistant", "b")]
-    assert one(full, "instruction") == "more_than_one_turn"
+    assert one(full, "instruction") == "more_than_system"
     assert one({"instruction": "a", "output": " "}, "chat") == "empty_output"
     assert one({"instruction": "", "input": "", "output": "b"}, "chat") == "empty_instruction"
     assert one({"instruction": "a", "output": ["b", "c"]}, "instruction") == "unreadable"
@@ -184,7 +184,7 @@ def test_prompt_completion():
     assert one({"prompt": "a", "completion": " b"}, "instruction") == ("a", " b")
     lists = {"prompt": [{"role": "system", "content": "s"}, user("a")], "completion": [assistant("b")]}
     assert one(lists, "chat") == [("system", "s"), ("user", "a"), ("assistant", "b")]
-    assert one(lists, "instruction") == "more_than_one_turn"
+    assert one(lists, "instruction") == "more_than_system"
     assert one({"prompt": [user("a")], "completion": "b"}, "instruction") == ("a", "b")
     assert one({"prompt": "a", "completion": ""}, "instruction") == "empty_output"
     assert one({"prompt": "a", "completion": 1}, "instruction") == "unreadable"
@@ -216,7 +216,7 @@ def test_ranking():
         "rejected": {"from": "gpt", "value": "c"},
     }
     assert one(row, "preference") == ("a", "b", "c")
-    assert one({**row, "system": "s"}, "preference") == "more_than_one_turn"
+    assert one({**row, "system": "s"}, "preference") == "more_than_system"
     assert one({**row, "system": "s"}, "chat") == [("system", "s"), ("user", "a"), ("assistant", "b")]
     assert one({**row, "rejected": {"from": "gpt", "value": ""}}, "preference") == "empty_output"
 
@@ -264,7 +264,7 @@ def test_rows_do_not_depend_on_their_neighbours():
     assert convert(rows(), "chat").height == 0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(said, said), min_size=1, max_size=4), st.booleans())
 def test_instruction_to_chat_and_back(pairs, escape):
     record = rows(*({"instruction": a, "output": b} for a, b in pairs), ensure_ascii=escape)
@@ -273,7 +273,7 @@ def test_instruction_to_chat_and_back(pairs, escape):
     assert list(back.select("instruction", "output").iter_rows()) == pairs
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(said, st.lists(said, min_size=1, max_size=5))
 def test_sharegpt_and_messages_are_the_same_chat(system, texts):
     names = [("human", "gpt")[i % 2] for i in range(len(texts))]
@@ -282,7 +282,7 @@ def test_sharegpt_and_messages_are_the_same_chat(system, texts):
     assert one(row, "chat") == list(zip(roles, [system, *texts], strict=True))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(said, said, said)
 def test_preference_as_dpo_is_the_same(prompt, chosen, rejected):
     row = {"prompt": [user(prompt)], "chosen": [assistant(chosen)], "rejected": [assistant(rejected)]}

@@ -70,7 +70,7 @@ def test_chat_without_text_reads_as_null(broken):
     assert pick("chat").rewrite(frame, upper)["messages"].to_list() == [broken, '[{"role":"user","content":"<a>"}]', None]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(plain | rich, max_size=5), st.booleans())
 def test_chat_equals_twin(rows, escape):
     frame = chat(rows, ensure_ascii=escape)

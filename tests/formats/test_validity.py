@@ -113,7 +113,7 @@ members = st.fixed_dictionaries(
 wrapped = st.builds(lambda chat, other: {**other, "messages": chat}, messages | junk, members)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(members | messages | wrapped, min_size=1, max_size=6))
 def test_verdict_is_that_of_jsonschema(rows):
     record = pl.Series("record", [json.dumps(row) for row in rows])

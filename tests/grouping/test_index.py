@@ -42,7 +42,7 @@ def test_runs_one_after_another_keep_what_one_keeps(tmp_path: Path) -> None:
 texts = st.lists(st.sampled_from("abcde"), min_size=0, max_size=9).map(" ".join)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(texts, min_size=2, max_size=14), st.data())
 def test_any_cut_keeps_the_same(tmp_path: Path, corpus: list[str], data: st.DataObject) -> None:
     shutil.rmtree(tmp_path / "runs", ignore_errors=True)

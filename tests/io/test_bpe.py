@@ -62,7 +62,7 @@ def test_awkward_and_random_texts(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(rows=st.lists(texts, max_size=5))
 def test_any_text(pattern: str, rows: list[str]) -> None:
     assert same(trained(pattern), fast(pattern), rows) is None

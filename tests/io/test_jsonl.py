@@ -174,7 +174,7 @@ def content_of(texts: list[str], broken: list[int], last_newline: bool) -> bytes
     return "\n".join(parts).encode() + (b"\n" if last_newline else b"")
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=25),
     broken=st.lists(st.integers(0, 24), max_size=4),

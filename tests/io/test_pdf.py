@@ -227,7 +227,7 @@ def test_hostile_files_stop_nothing(tmp_path: Path, small_box: Sandbox) -> None:
     assert error.startswith("the PDF takes too "), "too long or too much memory, which of them depends on the machine"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(*[st.floats(-1e4, 1e4)] * 2, st.floats(0, 500), st.floats(0, 100)), max_size=40))
 def test_every_word_is_there_once_wherever_it_stands(boxes: list[tuple[float, float, float, float]]) -> None:
     box = np.array(boxes, np.float64).reshape(-1, 4)

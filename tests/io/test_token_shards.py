@@ -37,7 +37,7 @@ def header(entry: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("dtype", "top"), [("uint16", 65535), ("uint32", 2**32 - 1)])
 def test_documents_come_back(tmp_path_factory: pytest.TempPathFactory, dtype: Any, top: int) -> None:
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(st.lists(st.lists(st.integers(0, top), max_size=5), max_size=8))
     def check(documents: list[list[int]]) -> None:
         folder = tmp_path_factory.mktemp("shards")

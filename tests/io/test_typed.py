@@ -114,7 +114,7 @@ def test_csv_that_is_none_is_told(tmp_path: Path) -> None:
     assert found.rejects == [("a.csv", 2, "expected 2 columns, found 1", "bad \0")]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.binary(max_size=5), max_size=10), st.integers(1, 9))
 def test_what_is_not_utf8_becomes_nul_however_it_is_read(parts: list[bytes], size: int) -> None:
     content = b"".join([*parts, "é😀".encode(), b"\xf0\x9f"])

@@ -197,7 +197,7 @@ def test_bodies_that_are_not_what_their_headers_say() -> None:
             http_body(b"\xff\xfe no such thing", "", coding, PAGE_BYTES)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200), st.sampled_from(["", "chunked"]), st.sampled_from(["", *CODED]), st.integers(0, 100))
 def test_no_body_makes_more_than_is_asked_for(body: bytes, transfer: str, content: str, most: int) -> None:
     for given_body in (body, b"<" + body, CODED.get(content, b"") + body):
@@ -229,7 +229,7 @@ def test_a_record_that_is_a_bomb_is_a_page_too_large_for_any_job(tmp_path: Path)
     assert page == PAGE
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_no_damage_stops_the_reading(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["a.warc", "a.warc.gz"]))

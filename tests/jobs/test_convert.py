@@ -98,3 +98,41 @@ def test_impossible_conversions_are_refused():
         Convert(to="preference", dialect="alpaca").stages()
     with pytest.raises(UsageError, match=r"text cannot become chat"):
         Convert(to="chat", format="text").stages()
+
+
+def notes(tmp_path, row, **options):
+    """What a run says before it begins."""
+    return convert(tmp_path, written(tmp_path / "in.jsonl", [row]), **options)[1]["notes"]
+
+
+def test_losses_are_said_before_the_run(tmp_path):
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert "who spoke is lost" in notes(tmp_path, chat, to="text")[0]
+    assert notes(tmp_path, chat, to="text", template="chatml") == []
+    assert notes(tmp_path, chat, to="sharegpt") == []
+    pair = {"prompt": "p", "chosen": "b", "rejected": "c"}
+    assert "the rejected one is lost" in notes(tmp_path, pair, to="alpaca")[0]
+    assert notes(tmp_path, pair, to="trl_dpo") == []
+    assert len(notes(tmp_path, chat, to="instruction", lose=("system", "earlier_turns"))) == 2
+
+
+def test_choices_that_mean_nothing_are_refused():
+    with pytest.raises(UsageError, match="a template is for --to text"):
+        Convert(to="chat", template="chatml").stages()
+    with pytest.raises(UsageError, match="lose is for --to instruction and preference"):
+        Convert(to="chat", lose=("system",)).stages()
+
+
+def test_layouts_keep_other_members_when_asked(tmp_path):
+    input = written(tmp_path / "in.jsonl", ALPACA[:1])
+    rows, _ = convert(tmp_path, input, to="trl_sft", keep_extra=True)
+    chat = [{"role": "user", "content": "Add.\n\n1 2"}, {"role": "assistant", "content": "3"}]
+    assert rows == [{"messages": chat, "lang": "en"}]
+    rows, _ = convert(tmp_path, input, to="sharegpt")
+    assert rows == [{"conversations": [{"from": "human", "value": "Add.\n\n1 2"}, {"from": "gpt", "value": "3"}]}]
+
+
+def test_sections(tmp_path):
+    page = {"id": "p", "text": "# Why?\n\nBecause it was so from the very first day on.\n"}
+    rows, _ = convert(tmp_path, written(tmp_path / "in.jsonl", [page]), to="instruction", dialect="sections")
+    assert rows == [{"id": "p", "instruction": "Why?", "output": "Because it was so from the very first day on."}]

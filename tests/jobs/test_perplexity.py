@@ -94,7 +94,7 @@ def test_probabilities_equal_twin_and_add_up(order: int, options: dict[str, int]
         assert math.isclose(unknown * never, twin.p("<unk>", context), rel_tol=2e-5)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=5), min_size=1, max_size=12), st.integers(2, 4))
 def test_probabilities_of_tiny_texts_equal_twin(lines: list[list[str]], order: int) -> None:
     with TemporaryDirectory() as folder:

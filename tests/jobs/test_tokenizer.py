@@ -71,14 +71,14 @@ def load(folder: Path):  # type: ignore[no-untyped-def]
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(text=UNICODE)
 def test_bpe_gives_back_every_text(bpe: Path, text: str) -> None:
     tokenizer = load(bpe)
     assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids, skip_special_tokens=False) == text
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(text=UNICODE)
 def test_unigram_gives_back_every_text_but_for_its_own_sign_for_the_space(unigram: Path, text: str) -> None:
     tokenizer = load(unigram)

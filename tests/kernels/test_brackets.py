@@ -60,7 +60,7 @@ def twin(line: str) -> list[tuple[str, str, bool]]:
     return runs
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(rows_of_brackets)
 def test_equals_twin(rows: list[str]) -> None:
     offsets, data = column(rows)

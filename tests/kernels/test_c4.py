@@ -72,7 +72,7 @@ def twin(
     return kept, filler, curly
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(pages, options)
 def test_lines_equal_twin(rows: list[str], rules: dict[str, Any]) -> None:
     offsets, data = column(rows)
@@ -107,7 +107,7 @@ def text_twin(text: str, rules: dict[str, Any]) -> str:
     return "\n".join(kept)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(pages, options)
 def test_text_equals_twin(rows: list[str], rules: dict[str, Any]) -> None:
     offsets, data = column(rows)
@@ -123,7 +123,7 @@ def test_sentences_are_those_of_spacys_sentencizer() -> None:
     pipeline.add_pipe("sentencizer")
     rules: dict[str, Any] = {"end_marks": (), "min_words": 0, "max_word_length": None, "phrases": ()}
 
-    @settings(deadline=None, max_examples=300)
+    @settings(max_examples=300)
     @given(pages)
     def check(rows: list[str]) -> None:
         offsets, data = column(rows)

@@ -25,7 +25,7 @@ def twin(text: str) -> tuple[int, ...]:
     )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns)
 def test_counts_equal_twin(rows: list[str]) -> None:
     got = code_counts(*column(rows))
@@ -35,7 +35,7 @@ def test_counts_equal_twin(rows: list[str]) -> None:
 pieces = st.sampled_from(["a" * 62, "Zz09+/=\n", "\r\n", "\r", "\n", ".", "é", "\n\r", "=", "b" * 64])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.lists(pieces, max_size=8).map("".join), max_size=4))
 def test_runs_and_line_ends_equal_twin(rows: list[str]) -> None:
     got = code_counts(*column(rows))

@@ -10,7 +10,7 @@ from curate.kernels.columns import buffers, frozen, strings
 from tests.kernels.texts import column, columns
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(columns)
 def test_there_and_back(rows: list[str]) -> None:
     offsets, data = column(rows)

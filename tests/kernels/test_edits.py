@@ -33,7 +33,7 @@ def without(text: str, drop: list[bool]) -> str:
     return "\n".join(kept).removesuffix("\r")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(columns, st.data())
 def test_drop_equals_twin(rows: list[str], draw: st.DataObject) -> None:
     offsets, data = column(rows)
@@ -65,7 +65,7 @@ def test_drop(text: str, left: str) -> None:
     assert strings(*drop_lines(offsets, data, lines(offsets, data), drop)).to_pylist() == [left, "keep", left]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns, st.data())
 def test_spans(rows: list[str], draw: st.DataObject) -> None:
     """Every piece between drawn cuts taken; every other one replaced."""

@@ -33,7 +33,7 @@ def check(texts: list[str]) -> None:
     assert [row.tolist() if there else None for row, there in zip(signatures, present, strict=True)] == expected
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(columns)
 def test_equals_twin(texts: list[str]) -> None:
     check([*texts, " ".join(texts)])

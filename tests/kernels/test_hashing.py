@@ -8,7 +8,7 @@ from curate.kernels.hashing import hash128, hash_strings
 from tests.kernels.texts import column, columns
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns, st.integers(0, 2**64 - 1))
 def test_equals_xxh64(rows: list[str], seed: int) -> None:
     expected = [xxhash.xxh64(row.encode(), seed).intdigest() for row in rows]

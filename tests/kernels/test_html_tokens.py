@@ -120,7 +120,7 @@ def cut(rows: list[bytes]) -> list[list[tuple[str, bytes]]]:
     return out
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(pages)
 def test_tokens_equal_those_of_the_twin(rows: list[str]) -> None:
     # Scripts that hide scripts have a state of their own, below.
@@ -198,7 +198,7 @@ def resolved(text: str) -> str:
     return "".join(bytes(out[a:b]).decode() for _, a, b, _ in tokens.tokens.tolist())
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(REFERENCES), max_size=8).map("".join))
 def test_references_equal_pythons(text: str) -> None:
     wanted = re.sub(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\xad\u200b\ufeff]", "", markup.unescape(text)).replace("\xa0", "\x01")

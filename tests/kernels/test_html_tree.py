@@ -120,7 +120,7 @@ trees = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(trees, min_size=1, max_size=4).map("".join))
 def test_all_text_of_well_formed_pages_is_that_of_lxml(body: str) -> None:
     page = f"<html><head><title>t</title></head><body>{body}</body></html>"
@@ -150,7 +150,7 @@ def rank_twin(pages: Pages, scores: Any) -> list[bool]:
     return keep
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.lists(st.sampled_from(["<p>", "a", "long words " * 8, "<li>", "b, "]), max_size=12).map("".join), max_size=3),
     st.randoms(),
@@ -168,7 +168,7 @@ def test_scores_are_sums_of_leaves() -> None:
     assert score(rows, splits, leaves) == pytest.approx(1 / (1 + np.exp(-np.array([1.1, 1.2, 1.4]))))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(st.lists(st.one_of(st.sampled_from(PIECES + MORE), st.text(max_size=4)), max_size=30).map("".join), max_size=3),
     st.booleans(),

@@ -95,7 +95,7 @@ def said(line: bytes, **options: Any) -> str:
     return jl.message(int(one(line, **options).error[0]))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(lines() | st.text(SPACE).map(str.encode), max_size=6), st.booleans())
 def test_lines_values_and_rest_are_those_of_json_loads(written: list[bytes], closed: bool) -> None:
     block = b"\n".join(written) + (b"\n" if closed else b"")
@@ -123,7 +123,7 @@ KINDS = {str: jl.STRING, int: jl.NUMBER, float: jl.NUMBER, bool: jl.BOOLEAN, typ
 KINDS |= {dict: jl.OBJECT, list: jl.ARRAY}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(values)
 def test_kinds(value: Any) -> None:
     found = one(json.dumps({"before": value, "id": value}).encode())
@@ -133,7 +133,7 @@ def test_kinds(value: Any) -> None:
 NOISE = b'{}[]",:\\/ \t\r\x00\x1f0123456789-+.eEtrufalsn\xc3\xa9\xed\xa0\x80\xf4\x90\xef\xbb\xbf\xff'
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(lines(), st.data())
 def test_verdict_on_broken_lines_is_that_of_json_loads(line: bytes, data: st.DataObject) -> None:
     """Forty mutants of each line: 8,000 verdicts."""
@@ -158,7 +158,7 @@ def test_verdict_on_broken_lines_is_that_of_json_loads(line: bytes, data: st.Dat
         assert (alone.error[0], alone.error_at[0]) == (code, at)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.binary(max_size=12) | st.text(max_size=4).map(str.encode), max_size=8).map(b"".join))
 @example(b"\xed\xa0\x80")  # a surrogate
 @example(b"\xc0\x80")  # NUL, written too long
@@ -184,7 +184,7 @@ def test_utf8_is_checked_inside_strings(noise: bytes) -> None:
         assert rows(*jl.strings(line, found, 0)[:2]) == [text.encode()]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(lines(), st.integers(0, 400))
 def test_a_line_cut_short_is_an_error(line: bytes, size: int) -> None:
     cut = line[: min(size, len(line.rstrip(SPACE.encode())) - 1)]
@@ -360,7 +360,7 @@ def test_wanted_keys_are_checked() -> None:
         jl.scan(b"{}", ["a"], array_as="b")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.binary())
 def test_count_lines(block: bytes) -> None:
     assert jl.count_lines(block) == block.count(b"\n")

@@ -24,7 +24,7 @@ def column(values: list[bytes | None]) -> jw.Column:
     return offsets, np.frombuffer(b"".join(held), np.uint8), np.array([value is not None for value in values], np.bool_)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.none() | texts, max_size=8), st.integers(0, 3))
 def test_escape_is_json_dumps(values: list[str | None], skipped: int) -> None:
     offsets, data, valid = column([None if value is None else value.encode() for value in values])
@@ -52,7 +52,7 @@ tables = st.integers(1, 4).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(tables, st.integers(0, 3))
 def test_join_lines_is_json_dumps(table: tuple[int, list[list[str | None]]], lists_at: int) -> None:
     """The part at `lists_at` is a list of members; an empty text stands for an empty list."""
@@ -88,7 +88,7 @@ def test_join_lines_checks_its_parts() -> None:
         jw.join_lines([], [])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.text(max_size=8).map(json.dumps).map(str.encode), min_size=1, max_size=6), st.integers(0, 2))
 def test_join_values(values: list[bytes], skipped: int) -> None:
     offsets, data, _ = column(list(values))
@@ -103,7 +103,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.dictionaries(st.sampled_from(["text", "id"]) | texts, json_values, max_size=5), max_size=5),
     st.booleans(),

@@ -63,7 +63,7 @@ cuttings = st.lists(
 
 @given(st.one_of(columns, st.lists(cuttings, max_size=4)))
 @example(["", "a", "the", "THE HOUSE", "é" * 3, "\0", "\U0010ffff", "漢字"])
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_as_py3langid(rows: list[str]) -> None:
     check(rows)
 

@@ -43,13 +43,13 @@ def twin(text: str) -> list[bool]:
     return flags
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(markdown)
 def test_code_equals_twin(rows: list[str]) -> None:
     assert kinds(rows) == [twin(row) for row in rows]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(_PIECES), max_size=40).map("".join), st.data())
 def test_code_stays_code_when_prose_goes(text: str, data: st.DataObject) -> None:
     split = text.split("\n")
@@ -78,7 +78,7 @@ def test_code(text: str, code: str) -> None:
     assert kinds(["x", text, "```"])[1] == [flag == "1" for flag in code]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns)
 def test_measures_equal_twin(rows: list[str]) -> None:
     offsets, data = column(rows)

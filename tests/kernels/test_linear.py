@@ -30,7 +30,7 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.one_of(columns, repeats))
 def test_bags_equal_twin(rows: list[str]) -> None:
     found = words(*column(rows))
@@ -40,7 +40,7 @@ def test_bags_equal_twin(rows: list[str]) -> None:
     assert bags == [bag(tokens, BITS) for tokens in tokens_of(found)]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.one_of(columns, repeats), st.floats(-3, 3))
 def test_scores_equal_twin(rows: list[str], bias: float) -> None:
     weights = np.random.default_rng(1).normal(size=1 << BITS).astype(np.float32)
@@ -78,7 +78,7 @@ def twin_fit(
     return weights, bias, losses / max(seen, 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.text("ab cd", max_size=12), st.booleans()), max_size=6), st.sampled_from([0.0, 0.01]))
 def test_training_equals_twin(rows: list[tuple[str, bool]], l2: float) -> None:
     found = words(*column([text for text, _ in rows]))

@@ -75,7 +75,7 @@ def shares_of(text: str) -> list[float]:
     return shares
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns)
 def test_lines_equal_twin(rows: list[str]) -> None:
     offsets, data = column(rows)
@@ -86,7 +86,7 @@ def test_lines_equal_twin(rows: list[str]) -> None:
     assert np.diff(got.bounds).tolist() == list(map(len, split))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns)
 def test_what_a_line_looks_like(rows: list[str]) -> None:
     offsets, data = column(rows)
@@ -111,7 +111,7 @@ def stripped_shares(text: str) -> list[float | None]:
     return shares
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns)
 def test_stripped_lines_equal_twin(rows: list[str]) -> None:
     got = repeated_in(rows, stripped=True)
@@ -123,28 +123,28 @@ def test_stripped_lines_equal_twin(rows: list[str]) -> None:
     assert marks.ellipses.tolist() == [sum(line.endswith(("...", "…", ". . .")) for line in row) for row in filled]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns, st.integers(0, 12))
 def test_counts_equal_twin(rows: list[str], short: int) -> None:
     got = counts_in(rows, codes(_TERMINAL), short)
     assert list(zip(*(field.tolist() for field in got), strict=True)) == [tuple(counts_of(row, short)) for row in rows]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns)
 def test_marks_equal_twin(rows: list[str]) -> None:
     got = marks_in(rows, codes(_BULLETS))
     assert list(zip(*(field.tolist() for field in got), strict=True)) == [tuple(marks_of(row)) for row in rows]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns)
 def test_repeated_lines_equal_twin(rows: list[str]) -> None:
     got = repeated_in(rows)
     assert got.tolist() == [shares_of(row) for row in rows]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "é", "", " ", "\t漢"]), max_size=30).map("\n".join), max_size=4))
 def test_many_repeats_equal_twin(rows: list[str]) -> None:
     got = repeated_in(rows)

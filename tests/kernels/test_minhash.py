@@ -54,14 +54,14 @@ def signatures(texts: list[str], ngram: int, permutations: int = 112, seed: int 
     return minhash(sets.values, sets.bounds, permutations, seed)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.one_of(columns, repeats), st.integers(1, 6))
 def test_shingles_equal_twin(rows: list[str], ngram: int) -> None:
     hashes, bounds = shingle_hashes(words(*column(rows), "whitespace"), ngram)
     assert [hashes[i:j].tolist() for i, j in itertools.pairwise(bounds)] == [shingles_of(row.split(), ngram) for row in rows]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=30), max_size=6), st.integers(1, 20), st.integers(0, _MASK))
 def test_equals_twin(sets: list[list[int]], permutations: int, seed: int) -> None:
     bounds = np.cumsum([0, *map(len, sets)])
@@ -69,7 +69,7 @@ def test_equals_twin(sets: list[list[int]], permutations: int, seed: int) -> Non
     assert found.tolist() == [signature_of(one, permutations, seed) for one in sets]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.lists(st.integers(0, 2**32 - 1), min_size=12, max_size=12), max_size=5), st.integers(1, 4), st.integers(1, 3)
 )

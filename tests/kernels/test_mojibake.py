@@ -36,7 +36,7 @@ def suspicious(text: str) -> bool:
 _strings = st.lists(st.one_of(st.text(st.sampled_from(_CHARS), max_size=8), st.sampled_from(["&amp;", "&#39;", "&a b;", "&"])))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.one_of(columns, st.lists(_strings.map("".join), max_size=5)))
 def test_equals_twin_and_keeps_its_promise(rows: list[str]) -> None:
     got = needs_repair(*column(rows)).tolist()

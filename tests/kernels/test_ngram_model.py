@@ -27,7 +27,7 @@ from tests.kernels.texts import column, columns
 MARKS = {BOS: "<s>", EOS: "</s>", UNK: "<unk>"}
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(columns)
 def test_sentences_equal_twin(rows: list[str]) -> None:
     offsets, data = column(rows)
@@ -61,7 +61,7 @@ VALUES = st.tuples(st.integers(-40, 0).map(lambda x: x / 8), st.integers(-16, 8)
 MODELS = st.dictionaries(st.lists(st.sampled_from(STOCK), min_size=2, max_size=4).map(tuple), VALUES, max_size=60)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(MODELS, st.tuples(*[VALUES] * 6), st.lists(st.lists(st.text("abcd \n", max_size=20), max_size=3)), st.booleans())
 def test_scores_equal_twin(
     longer: Model, unigrams: tuple[tuple[float, float], ...], parts: list[list[str]], close: bool
@@ -105,7 +105,7 @@ def test_the_table_finds_what_was_put_in(keys: list[int], others: list[int]) -> 
     assert slots_of(table, np.array(strange, np.uint64)).tolist() == [-1] * len(strange)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.lists(st.integers(2, 5), max_size=6), max_size=8), st.integers(1, 4))
 def test_collapse_equals_twin(lines: list[list[int]], order: int) -> None:
     bos = 1

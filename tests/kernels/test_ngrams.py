@@ -67,13 +67,13 @@ def check(rows: list[str]) -> None:
         assert got.tolist() == [shares_of(row, counting) for row in rows], counting
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(repeats)
 def test_repeats_equal_twin(rows: list[str]) -> None:
     check(rows)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(columns)
 def test_any_text_equals_twin(rows: list[str]) -> None:
     check(rows)

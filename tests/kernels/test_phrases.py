@@ -29,14 +29,14 @@ def twin(text: str, words: list[str], wordy: np.ndarray[tuple[int], np.dtype[np.
 few = st.lists(st.text("abcé漢 ", max_size=4), max_size=6)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(few, st.lists(st.text("abcABé漢É \n", max_size=25), max_size=4), st.booleans())
 def test_counts_equal_twin(words: list[str], rows: list[str], bounded: bool) -> None:
     wordy = WORDY if bounded else NONE
     assert count_phrases(*column(rows), phrases(words), wordy).tolist() == [twin(row, words, wordy) for row in rows]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(["the", " ", "\n", "字", "🧑", "1\ufe0f", "é", "...", "line", "&amp;"]), max_size=5), columns)
 def test_counts_in_odd_texts_equal_twin(words: list[str], rows: list[str]) -> None:
     assert count_phrases(*column(rows), phrases(words), WORDY).tolist() == [twin(row, words, WORDY) for row in rows]

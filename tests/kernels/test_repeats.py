@@ -28,7 +28,7 @@ def twin(spans: list[str], judged: list[bool], consecutive: bool) -> list[bool]:
     return flags
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.one_of(repetitive, columns), st.booleans(), st.data())
 def test_repeats_equal_twin(rows: list[str], consecutive: bool, draw: st.DataObject) -> None:
     offsets, data = column(rows)
@@ -40,7 +40,7 @@ def test_repeats_equal_twin(rows: list[str], consecutive: bool, draw: st.DataObj
         assert flags[a:b] == twin(row.split("\n"), judged[a:b], consecutive)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.one_of(repetitive, columns))
 def test_paragraphs_equal_twin(rows: list[str]) -> None:
     offsets, data = column(rows)

@@ -60,13 +60,13 @@ def check(rows: list[str]) -> None:
     assert got.capitals.tolist() == [sum(unicodedata.category(first) in ("Lu", "Lt") for first in row) for row in firsts]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(columns)
 def test_sentences_equal_twin(rows: list[str]) -> None:
     check(rows)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.text("aB'’ .。!？\"」\n(0", max_size=25), max_size=4))
 def test_marks_and_closing_quotes_equal_twin(rows: list[str]) -> None:
     check(rows)

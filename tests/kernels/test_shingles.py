@@ -34,7 +34,7 @@ def set_of(run: list[int], ngram: int) -> set[int]:
     return {shingle(run[i : i + ngram]) for i in range(max(len(run) - ngram, 0) + 1)} if run else set()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(units, st.integers(1, 6))
 def test_equals_twin(documents: list[list[int]], ngram: int) -> None:
     bounds = np.cumsum([0, *map(len, documents)])
@@ -52,7 +52,7 @@ def test_many_repeats(size: int) -> None:
     assert found.values.tolist() == sorted(set_of(drawn.tolist(), 3))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(columns)
 def test_characters_equal_twin(texts: list[str]) -> None:
     hashes, bounds = character_hashes(*column(texts))

@@ -71,7 +71,7 @@ def test_tokens(text: str, expected: list[str]) -> None:
 
 def test_equals_spacy(spacy_english: Any) -> None:
     # Derandomized: of texts like these, one in some 60,000 differs; see `curate.kernels.tokens`.
-    @settings(deadline=None, max_examples=1500, derandomize=True)
+    @settings(max_examples=1500, derandomize=True)
     @given(st.one_of(glued, texts))
     def check(text: str) -> None:
         assert cut(text) == [stripped for token in spacy_english.tokenizer(text) if (stripped := token.text.strip())]
@@ -80,7 +80,7 @@ def test_equals_spacy(spacy_english: Any) -> None:
 
 
 def test_spacy_itself_gives_the_same_words(spacy_english: Any) -> None:
-    @settings(deadline=None, max_examples=200, derandomize=True)
+    @settings(max_examples=200, derandomize=True)
     @given(st.lists(st.one_of(glued, texts), max_size=4))
     def check(rows: list[str]) -> None:
         series = pl.Series(rows, dtype=pl.String)

@@ -103,7 +103,7 @@ def twin(text: bytes, wanted: set[str]) -> list[tuple[str, bytes]]:
     return found
 
 
-@settings(deadline=None, max_examples=600)
+@settings(max_examples=600)
 @given(rows_of_traces, st.sets(st.sampled_from(TRACES)))
 def test_equals_twin(rows: list[str], wanted: set[str]) -> None:
     offsets, data = column(rows)

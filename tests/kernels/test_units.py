@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.kernels.units import units, without
@@ -43,14 +43,12 @@ def count(text: str) -> int:
     return len(words(offsets, data).hashes)
 
 
-@settings(deadline=None)
 @given(columns)
 def test_lines(rows: list[str]) -> None:
     assert [[unit for unit, _ in doc] for doc in split(rows, False)] == [lines_of(row) for row in rows]
     assert [[n for _, n in doc] for doc in split(rows, False)] == [[count(line) for line in lines_of(row)] for row in rows]
 
 
-@settings(deadline=None)
 @given(columns)
 def test_paragraphs(rows: list[str]) -> None:
     for row, doc in zip(rows, split(rows, True), strict=True):
@@ -70,7 +68,6 @@ def test_equal_words_have_equal_hashes_whatever_stands_between() -> None:
     assert a == b == d != c
 
 
-@settings(deadline=None)
 @given(columns, st.data())
 def test_without(rows: list[str], data: st.DataObject) -> None:
     offsets, raw = column(rows)

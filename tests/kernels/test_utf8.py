@@ -20,7 +20,7 @@ def twin(value: bytes) -> bool:
     return "\0" not in text and "\x1b" not in text
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(st.lists(st.sampled_from(PIECES), max_size=5).map(b"".join), st.binary(max_size=6)), max_size=4))
 @example(PIECES)
 def test_equals_its_twin(rows: list[bytes]) -> None:

@@ -18,7 +18,7 @@ def jaccard(a: frozenset[int], b: frozenset[int]) -> float:
     return len(a & b) / len(a | b) if a | b else -1.0
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(small_sets, thresholds)
 def test_jaccard_equals_twin(sets: list[frozenset[int]], threshold: float) -> None:
     for a, b in itertools.product(sets, repeat=2):
@@ -37,7 +37,7 @@ def run(groups: list[list[int]], sets: list[frozenset[int]], threshold: float, d
     return list(zip(before.tolist(), after.tolist(), similarity.tolist(), strict=True)), short
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(small_sets, thresholds, st.data())
 def test_small_groups_are_compared_pair_by_pair(sets: list[frozenset[int]], threshold: float, data: st.DataObject) -> None:
     group = st.lists(st.integers(0, len(sets) - 1), unique=True)

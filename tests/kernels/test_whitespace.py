@@ -28,7 +28,7 @@ def normalize(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns)
 def test_equals_twin_and_is_idempotent(rows: list[str]) -> None:
     once = normalize_whitespace(*column(rows))
@@ -62,7 +62,7 @@ def test_crlf_is_lf() -> None:
         assert strings(*normalize_whitespace(*column([text.replace("\n", end)]))).to_pylist() == unix
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns, st.sets(st.sampled_from(REMOVABLE)))
 def test_strip_equals_twin(rows: list[str], also: set[str]) -> None:
     bits = sum(1 << REMOVABLE.index(kind) for kind in also)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.kernels.windows import anchored, anchors, covered
@@ -18,7 +18,6 @@ def documents(rows: list[str]) -> list[list[str]]:
     return [row.lower().split() for row in rows]
 
 
-@settings(deadline=None)
 @given(repeats, SIZES)
 def test_equal_windows_have_equal_anchors_and_every_window_has_one(rows: list[str], n: int) -> None:
     found = words(*column(rows), "whitespace")
@@ -52,7 +51,6 @@ def test_equal_windows_have_equal_anchors_and_every_window_has_one(rows: list[st
         assert shared.setdefault(window, by_place[owner[start]]) == by_place[owner[start]]
 
 
-@settings(deadline=None)
 @given(repeats, SIZES, st.data())
 def test_covered(rows: list[str], n: int, data: st.DataObject) -> None:
     offsets, raw = column(rows)

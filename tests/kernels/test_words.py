@@ -37,7 +37,7 @@ def unicode_words(text: str) -> list[str]:
 @pytest.mark.parametrize("splitter", ["unicode", "whitespace"])
 @pytest.mark.parametrize("lower", [True, False])
 def test_equals_twin(splitter: Splitter, lower: bool) -> None:
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     @given(columns)
     def check(rows: list[str]) -> None:
         offsets, data = column(rows)
@@ -129,7 +129,7 @@ def test_hashes_stay_as_they_are() -> None:
     assert word_hash("漢", lower=False) == 0x86368E6F075D83C0
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(columns, st.sampled_from(["unicode", "whitespace"]))
 def test_hashes_alone_are_those_of_words(rows: list[str], splitter: Splitter) -> None:
     mixed = [*rows, "".join(rows), "ab\u4e2dcd\u4e2d\u0301e \u0301x\u0130 \u00e9a\x00b"]

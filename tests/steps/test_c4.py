@@ -56,7 +56,7 @@ def test_rows_keep_their_places() -> None:
     assert C4Lines().bind()(pl.Series([], dtype=pl.String)).to_list() == []
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.one_of(
         texts, st.lists(st.sampled_from(["[", "]", "1", "[edit", "citation needed", "a b c", ".", "\n", " "])).map("".join)

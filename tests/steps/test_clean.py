@@ -53,7 +53,7 @@ def test_normal_forms() -> None:
     assert apply(Unicode(normalization="none"), text) == [text]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(texts, max_size=4), st.sampled_from(["nfc", "nfkc"]))
 def test_the_form_is_reached(rows: list[str], form: Literal["nfc", "nfkc"]) -> None:
     for text in UNICODE[form](pl.Series(rows, dtype=pl.String)):
@@ -93,7 +93,7 @@ def test_unicode_takes_out_more_when_asked() -> None:
     assert apply(Unicode(remove=()), text) == [text]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(texts, max_size=4), st.sampled_from(["nfc", "nfkc", "none"]))
 def test_unicode_twice_is_once(rows: list[str], form: str) -> None:
     once = UNICODE[form](pl.Series(rows, dtype=pl.String))

@@ -72,7 +72,7 @@ def test_pages() -> None:
     assert clean(rows[:50]).to_list() == clean(rows).to_list()[:50]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(texts, odd_texts(), st.lists(st.sampled_from(_LINES), max_size=12).map("\n".join)), max_size=3))
 @example(["\rÂ 0"])
 def test_any_texts(rows: list[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from py3langid.langid import LanguageIdentifier
 from pydantic import ValidationError
@@ -118,7 +118,6 @@ def test_labels_of_py3langid() -> None:
 
 
 @given(st.lists(texts, max_size=5))
-@settings(deadline=None)
 def test_text_is_read_as_py3langid_reads_it(rows: list[str]) -> None:
     import polars as pl
 

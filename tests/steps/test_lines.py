@@ -152,7 +152,7 @@ def test_refinedweb_quality() -> None:
     assert reasons(RefinedwebQuality(max_removed_words=None), [over]) == [None]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from(["Menu", "READ", "A teaser Read more...", "3 likes", "some words here", "", "  x"]), max_size=12)
 )

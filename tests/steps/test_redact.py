@@ -165,7 +165,7 @@ _HITS = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(st.lists(st.one_of(st.lists(st.sampled_from(_HITS), max_size=8).map("".join), texts), max_size=4))
 def test_twice_is_once(rows: list[str]) -> None:
     once = DEFAULT(pl.Series(rows, dtype=pl.String))

@@ -163,7 +163,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
 labels = st.lists(st.sampled_from(["a", "b", "ads", "example", "com"]), min_size=1, max_size=5).map(".".join)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.sets(labels, max_size=4), st.lists(labels, min_size=1, max_size=5))
 def test_suffixes_equal_twin(tmp_path_factory: pytest.TempPathFactory, listed: set[str], hosts: list[str]) -> None:
     file = tmp_path_factory.mktemp("list") / "domains.txt"
@@ -177,7 +177,7 @@ def test_suffixes_equal_twin(tmp_path_factory: pytest.TempPathFactory, listed: s
     assert judged(Url(lists=(str(file),)), [f"https://{host}/x" for host in hosts]) == [twin(host) for host in hosts]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.text("casinoCA-._/%1é", max_size=20), min_size=1, max_size=5))
 def test_words_equal_twin(addresses: list[str]) -> None:
     def twin(address: str) -> tuple[str, str] | None:

@@ -74,7 +74,7 @@ def wordy(char: str) -> bool:
     return char == "_" or unicodedata.category(char)[0] in "LN"
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.text("ab -éÉ", min_size=1, max_size=4).filter(str.strip), min_size=1, max_size=4),
     st.lists(st.text("aB -éÉ\n", max_size=15), min_size=1, max_size=4),
