@@ -204,12 +204,13 @@ class Expand(Step):
     """Makes new rows; `bind()` returns batch -> frame with `parent` (position in the batch) and the columns of `makes()`.
 
     Each new row keeps its parent's other columns. Where a row makes one, that keeps its id; where it makes several, they get
-    ids `<parent's id>#<n>` and a column `parent_id`. With `one_to_one` no row makes several, and other steps may follow.
+    ids `<parent's id>#<n>` and a column `parent_id`. With `one_to_one` no row makes several.
     A row that makes none is dropped for `reason`. `drops()` names columns of the parent that the new rows do not keep; None:
     all of them. The bound function may have a method `counts()`, as that of a `Rewrite`.
 
-    A row that cannot be worked on is given up by a line with its `parent`, in the column `reason` one of `gives_up`, and in the
-    column `value` what showed it: it is dropped for that. On other lines `reason` is null.
+    What cannot be worked on, a row or a part of one, is given up by a line with its `parent`, in the column `reason` one of
+    `gives_up`, in `value` what showed it, and, where there is a column `left`, the part that is given up as text: such a line
+    is a row that is dropped. On other lines `reason` is null.
     """
 
     reason: ClassVar[str]

@@ -27,11 +27,13 @@ TAG = "dropped_by"
 
 @dataclass
 class Outcome:
-    """What became of the rows of one batch: rows_in = kept + dropped + rejected."""
+    """What became of the rows of one batch: rows_in + made = kept + dropped + rejected."""
 
     frame: pl.DataFrame
     """The rows to write."""
     rows_in: int = 0
+    made: int = 0
+    """Rows that there are more, as steps made several of one."""
     kept: int = 0
     dropped: list[pl.DataFrame] = field(default_factory=list)
     """Frames with id, step, reason, score, value, text."""
@@ -116,15 +118,11 @@ class Pipeline:
         if self.tags:
             nothing = pl.Series([None], dtype=pl.String).new_from_index(0, outcome.frame.height)
             outcome.frame = outcome.frame.with_columns((nothing if flow.fate is None else flow.fate).alias(TAG))
-        outcome.kept = outcome.rows_in - sum(d.height for d in outcome.dropped) - len(outcome.rejected)
-        if not self._expands() and outcome.kept != outcome.frame.height:
-            raise StepError(
-                f"rows do not add up: {outcome.rows_in} in, {outcome.frame.height} kept, {outcome.kept} accounted for"
-            )
+        outcome.kept = outcome.frame.height
+        gone = sum(frame.height for frame in outcome.dropped) + len(outcome.rejected)
+        if outcome.rows_in + outcome.made != outcome.kept + gone:
+            raise StepError(f"rows do not add up: {outcome.rows_in} in, {outcome.made} made, {outcome.kept} kept, {gone} gone")
         return outcome
-
-    def _expands(self) -> bool:
-        return any(isinstance(step, Expand) and not step.one_to_one for step, _ in self._steps)
 
     def _settle(self, flow: _Flow) -> bool:
         """Take the rows that are to go out of the batch; whether there were any. Tagged rows stay to the end."""
@@ -175,9 +173,11 @@ class Pipeline:
             case Expand():
                 makes = step.makes_format()
                 flow.reading = pick(makes) if makes else reading
-                frame, parent, barren = _expand(step, result, batch)
-                if barren.any():
-                    outcome.dropped.append(_barren(step, result, batch, barren))
+                frame, parent = _expand(step, result, batch)
+                gone = _not_made(step, result, batch)
+                if gone.height:
+                    outcome.dropped.append(gone)
+                outcome.made += frame.height + gone.height - len(batch)
                 flow.batch = Batch(frame, flow.reading.text(frame), batch.row.gather(parent), batch.shard)
                 flow.fate = None if flow.fate is None else flow.fate.gather(parent)
             case _:
@@ -323,14 +323,13 @@ def _row_by_row(
     return pl.concat(results, how="vertical_relaxed") if results else None
 
 
-def _expand(step: Expand, made: pl.DataFrame, batch: Batch) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
-    """The new rows with what they keep of their parents; the parents' positions; and which parents made none."""
+def _expand(step: Expand, made: pl.DataFrame, batch: Batch) -> tuple[pl.DataFrame, pl.Series]:
+    """The new rows with what they keep of their parents, and the parents' positions."""
     import polars as pl
 
     if "reason" in made.columns:
         made = made.filter(pl.col("reason").is_null())
     parent = made["parent"].cast(pl.Int64)
-    barren = ~pl.int_range(0, len(batch), eager=True).is_in(parent.implode())
     drops = step.drops()
     gone = set(batch.frame.columns) - {"id"} if drops is None else {*drops, "parent_id"}
     kept = batch.frame.drop([c for c in batch.frame.columns if c in gone or c in step.makes()])
@@ -345,20 +344,27 @@ def _expand(step: Expand, made: pl.DataFrame, batch: Batch) -> tuple[pl.DataFram
     rows = rows.hstack(made.select(step.makes()))
     if REST in rows.columns:
         rows = rows.select(pl.exclude(REST), REST)
-    return rows, parent, barren
+    return rows, parent
 
 
-def _barren(step: Expand, made: pl.DataFrame, batch: Batch, barren: pl.Series) -> pl.DataFrame:
-    """What is written of the parents that made no row: given up for a reason of their own, or else the step's."""
+def _not_made(step: Expand, made: pl.DataFrame, batch: Batch) -> pl.DataFrame:
+    """What is written of parents that made no row, and of what a parent held that made none: in order of the parents."""
     import polars as pl
 
-    gone = _dropped(batch.frame["id"], _shown(batch.frame, batch.text), step.step, step.reason)
+    columns = {"parent": pl.Int64, "reason": pl.String, "value": pl.String, "left": pl.String}
+    lines = pl.DataFrame(schema=columns)
     if "reason" in made.columns:
-        given_up = made.select(pl.col("parent").cast(pl.Int64), "reason", "value").filter(pl.col("reason").is_not_null())
-        places = pl.DataFrame({"parent": pl.int_range(0, len(batch), eager=True)})
-        why = places.join(given_up.unique("parent", keep="first"), on="parent", how="left", maintain_order="left")
-        gone = gone.with_columns(why["reason"].fill_null(step.reason), why["value"])
-    return gone.filter(barren)
+        left = pl.col("left") if "left" in made.columns else pl.lit(None, pl.String)
+        given_up = made.filter(pl.col("reason").is_not_null())
+        lines = given_up.select(pl.col("parent").cast(pl.Int64), "reason", pl.col("value").cast(pl.String), left.alias("left"))
+    barren = ~pl.int_range(0, len(batch), eager=True).is_in(made["parent"].cast(pl.Int64).implode())
+    without = pl.DataFrame({"parent": barren.arg_true().cast(pl.Int64)}).with_columns(pl.lit(step.reason).alias("reason"))
+    lines = pl.concat([lines, without], how="diagonal").sort("parent", maintain_order=True)
+    if not lines.height:
+        return lines
+    text = _shown(batch.frame, batch.text)[lines["parent"]]
+    gone = _dropped(batch.frame["id"][lines["parent"]], lines["left"].fill_null(text), step.step, step.reason)
+    return gone.with_columns(lines["reason"], lines["value"])
 
 
 def without_text(frame: pl.DataFrame, text: pl.Series) -> pl.DataFrame:

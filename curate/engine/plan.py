@@ -171,9 +171,6 @@ def _sources(job: InputJob, addresses: Sequence[str], folder: Path, target: Path
 
 def _check_steps(job: InputJob, steps: Sequence[Step]) -> list[str]:
     """That the steps fit together; the score columns that are kept."""
-    for step in steps[:-1]:
-        if isinstance(step, Expand) and not step.one_to_one:
-            raise UsageError(f"{job.job}: step '{step.step}' makes several rows of one and must be the last step")
     if not getattr(job, "keep_scores", False):
         return []
     filters = [step for step in steps if isinstance(step, Filter)]

@@ -119,6 +119,8 @@ def _run_part(
             counts["chunks"] += 1
             counts["rows_in"] += outcome.rows_in + len(chunk.rejects)
             counts["kept"] += outcome.kept
+            if outcome.made:
+                counts["made"] = counts.get("made", 0) + outcome.made
             counts["rejected"] += len(chunk.rejects) + len(outcome.rejected)
             counts["failed"] = counts.get("failed", 0) + len(outcome.rejected)
             counts["bytes_in"] += chunk.bytes

@@ -156,9 +156,9 @@ def _releases_gil(run: JobRun, stage: Stage) -> bool:
 
 
 def _check_sums(run: JobRun, counts: dict[str, Any]) -> None:
-    """rows in = kept + dropped + rejected, or the engine has a bug and must say so."""
+    """rows in + rows made = kept + dropped + rejected, or the engine has a bug and must say so."""
     dropped = sum(counts.get("dropped", {}).values())
-    if counts.get("rows_in", 0) != counts.get("kept", 0) + dropped + counts.get("rejected", 0):
+    if counts.get("rows_in", 0) + counts.get("made", 0) != counts.get("kept", 0) + dropped + counts.get("rejected", 0):
         raise StepError(
             f"{run.job.job}: rows do not add up: {counts.get('rows_in')} in, {counts.get('kept')} kept, {dropped} dropped, "
             f"{counts.get('rejected')} rejected"

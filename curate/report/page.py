@@ -101,7 +101,7 @@ def _dropped(stats: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
                 "step": step,
                 "reason": why,
                 "rows": n,
-                "of_input": n / stats["rows_in"],
+                "of_input": n / (stats["rows_in"] + stats.get("made", 0)),
                 "bar": n / most,
                 "examples": examples.get(reason, []),
             }

@@ -62,7 +62,7 @@ def dropped_rows(jobs: list[dict[str, Any]]) -> list[list[str]]:
     for stats in jobs:
         for reason, n in sorted(stats.get("dropped", {}).items(), key=lambda item: -item[1]):
             step, _, why = reason.partition(".")
-            table.append([stats["name"], step, why, f"{n:,}", f"{100 * n / stats['rows_in']:.1f} %"])
+            table.append([stats["name"], step, why, f"{n:,}", f"{100 * n / (stats['rows_in'] + stats.get('made', 0)):.1f} %"])
     return table
 
 

@@ -23,9 +23,9 @@ __all__ = ["Convert", "Sections", "Signatures"]
 class Convert(Expand):
     """Makes each row rows of the target, without a word made up or left out silently.
 
-    Reads rows as records. A row that nothing can be made of is given up for one of `curate.formats.problems.PROBLEMS`. What
-    cannot be converted of a row that other things are made of is counted: `left out PROBLEM`; so are rows by dialect: `read as
-    NAME`. Chats come out as the JSON text of their array. O(bytes).
+    Reads rows as records. A row that nothing can be made of is given up for one of `curate.formats.problems.PROBLEMS`, and so
+    is a part of a row, such as two answers that are tied. Rows are counted by dialect: `read as NAME`. Chats come out as the
+    JSON text of their array. O(bytes).
     """
 
     reason: ClassVar[str] = "not_convertible"
@@ -82,18 +82,13 @@ class Conversion:
             if not self._own:  # a layout's row is one text, which takes the rest in
                 joined = pl.concat_str(pl.col("record").str.head(-1), pl.lit(","), "_rest", pl.lit("}"))
                 lines = lines.with_columns(pl.when(pl.col("_rest") != "").then(joined).otherwise("record").alias("record"))
-        converted = pl.col("problem").is_null()
-        lines = lines.with_columns(converted.any().over("parent").alias("made"))
-        first = lines.unique("parent", keep="first", maintain_order=True)
-        self._count("read as", first["dialect"])
-        self._count("left out", lines.filter("made")["problem"])
-        rows = lines.filter(converted).with_columns(reason=pl.lit(None, pl.String), value=pl.lit(None, pl.String))
-        gone = first.filter(~pl.col("made")).with_columns(reason="problem", value="dialect")
-        return pl.concat([rows, gone]).select("parent", *options.makes(), "reason", "value")
+        self._count(lines.unique("parent", keep="first")["dialect"])
+        given_up = pl.when(pl.col("problem").is_not_null()).then("dialect")
+        return lines.select("parent", *options.makes(), pl.col("problem").alias("reason"), given_up.alias("value"))
 
-    def _count(self, what: str, names: pl.Series) -> None:
-        for name, n in names.drop_nulls().value_counts().iter_rows():
-            self._counts[f"{what} {name}"] += n
+    def _count(self, dialects: pl.Series) -> None:
+        for name, n in dialects.value_counts().iter_rows():
+            self._counts[f"read as {name}"] += n
 
     def counts(self) -> dict[str, int]:
         """What was met since this was last called."""

@@ -12,6 +12,7 @@ from curate.declare import Batch, Expand, FormatName
 from curate.engine.pipeline import Pipeline
 from curate.errors import StepError
 from curate.formats.readings import pick
+from curate.steps.length import Length
 
 
 class Try(Expand):
@@ -61,3 +62,44 @@ def test_a_reason_must_be_declared() -> None:
     frame = pl.DataFrame({"id": ["r0"], "text": ["hard"]})
     with pytest.raises(StepError, match="step 'try' gives rows up for a reason that it does not declare"):
         Pipeline([Try(says="bored")], pick("text")).run(frame, 0, 0)
+
+
+class Sentences(Expand):
+    """A row a sentence; questions are left out, each told."""
+
+    reason: ClassVar[str] = "empty"
+    gives_up: ClassVar[tuple[str, ...]] = ("question",)
+    step: Literal["sentences"] = "sentences"
+
+    def makes(self) -> tuple[str, ...]:
+        return ("text",)
+
+    def makes_format(self) -> FormatName:
+        return "text"
+
+    def bind(self) -> Callable[[Batch], pl.DataFrame]:
+        def work(batch: Batch) -> pl.DataFrame:
+            said = pl.DataFrame({"parent": range(len(batch)), "text": batch.text.str.extract_all(r"[^.?]+[.?]")})
+            said = said.explode("text", empty_as_null=True).drop_nulls()
+            asks = pl.col("text").str.ends_with("?")
+            return said.with_columns(
+                reason=pl.when(asks).then(pl.lit("question")), value=pl.when(asks).then(pl.lit("?")), left="text"
+            )
+
+        return work
+
+
+def test_parts_of_a_row_are_given_up_and_filters_may_follow() -> None:
+    texts = ["One. Two? Three.", "", "Four? Five?", "Six seven."]
+    frame = pl.DataFrame({"id": [f"r{i}" for i in range(4)], "text": texts})
+    outcome = Pipeline([Sentences(), Length(min_words=2)], pick("text")).run(frame, 0, 0)
+    assert outcome.frame.select("id", "text").rows() == [("r3", "Six seven.")]
+    assert [(row["id"], row["reason"], row["text"]) for gone in outcome.dropped for row in gone.to_dicts()] == [
+        ("r0", "question", " Two?"),
+        ("r1", "empty", ""),
+        ("r2", "question", "Four?"),
+        ("r2", "question", " Five?"),
+        ("r0#1", "too_few_words", "One."),
+        ("r0#2", "too_few_words", " Three."),
+    ]
+    assert (outcome.rows_in, outcome.made, outcome.kept) == (4, 3, 1)

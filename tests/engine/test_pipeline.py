@@ -169,7 +169,7 @@ def test_the_row_that_a_step_fails_on_is_rejected_alone(text: str, error: str) -
     assert outcome.frame["text"].to_list() == ["A", "B"]
     assert outcome.frame["n"].to_list() == [0, 2]
     assert outcome.rejected == [{"id": "r1", "step": "score", "error": error, "text": text}]
-    assert (outcome.rows_in, outcome.kept) == (3, 2)
+    assert (outcome.rows_in, outcome.made, outcome.kept) == (3, 0, 2)
     assert run([text], Score(low=0), Shout()).frame.height == 0
 
 
@@ -192,7 +192,7 @@ def test_new_rows_know_their_parents() -> None:
         ("r2", None, "three", 2),
     ]
     assert [(row["id"], row["reason"]) for row in dropped(outcome)] == [("r1", "no_words")]
-    assert (outcome.rows_in, outcome.kept) == (3, 2)
+    assert (outcome.rows_in, outcome.made, outcome.kept) == (3, 1, 3)
 
 
 def test_new_rows_know_their_parents_when_a_row_fails() -> None:
