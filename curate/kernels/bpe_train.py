@@ -244,7 +244,12 @@ def _pairs(symbols: Any, starts: Any, lengths: Any, times: Any, pool: Any, state
                 pair = m
                 m += 1
                 if m == len(pair_keys):
-                    pair_keys, pair_counts, marks, listed = _twice(pair_keys), _twice(pair_counts), _twice(marks), _twice(listed)
+                    pair_keys, pair_counts, marks, listed = (
+                        _twice(pair_keys),
+                        _twice(pair_counts),
+                        _twice(marks),
+                        _twice(listed),
+                    )
                     keys, values = _wider(keys, values)
                     down = _shift(len(keys))
             else:
@@ -275,8 +280,8 @@ def _pairs(symbols: Any, starts: Any, lengths: Any, times: Any, pool: Any, state
     marks[:] = 0
     state[_PAIRS], state[_HEAP], state[_ENTRIES], state[_POOL] = m, m, m, used
     return (
-        keys, values, pair_keys, pair_counts, marks, listed, order, heap_keys, heap_entries, entry_pair, entry_start, entry_size,
-        np.empty(1 << 12, np.int32), np.empty(1 << 12, np.int32), np.empty(1 << 12, np.int32),
+        keys, values, pair_keys, pair_counts, marks, listed, order, heap_keys, heap_entries, entry_pair, entry_start,
+        entry_size, np.empty(1 << 12, np.int32), np.empty(1 << 12, np.int32), np.empty(1 << 12, np.int32),
     )  # fmt: skip
 
 
@@ -338,10 +343,11 @@ def _merge(
         new = np.int32(token)
         merges[done, 0], merges[done, 1], merges[done, 2] = left, right, new
         done += 1
-        fresh = 0
+        fresh = np.int64(0)
         for p in range(entry_start[entry], entry_start[entry] + entry_size[entry]):
             w = np.int64(pool[p])
-            at, n, out, i = starts[w], np.int64(lengths[w]), np.int64(0), np.int64(0)
+            at, n = starts[w], np.int64(lengths[w])
+            out = i = 0
             # Room for all that this word can add: two pairs a merge.
             while m + n >= len(pair_keys):
                 pair_keys, pair_counts, marks, listed = _twice(pair_keys), _twice(pair_counts), _twice(marks), _twice(listed)
@@ -415,6 +421,6 @@ def _merge(
     state[_PAIRS], state[_HEAP], state[_ENTRIES], state[_POOL] = m, heap, entries, used
     state[_MERGES], state[_TOKENS], state[_SPELLED] = done, size, spelled
     return (
-        keys, values, pair_keys, pair_counts, marks, listed, order, heap_keys, heap_entries, entry_pair, entry_start, entry_size,
-        new_pairs, new_words, touched, spellings, ends, slots, going,
+        keys, values, pair_keys, pair_counts, marks, listed, order, heap_keys, heap_entries, entry_pair, entry_start,
+        entry_size, new_pairs, new_words, touched, spellings, ends, slots, going,
     )  # fmt: skip

@@ -122,7 +122,7 @@ def _long(buffer: Any, place: Any) -> Any:
 def _same(data: Any, start: Any, n: Any, buffer: Any, place: Any) -> Any:
     if _long(buffer, place) != n:
         return False
-    for i in range(n):
+    for i in range(n):  # noqa: SIM110 - numba compiles no generator here
         if data[start + i] != buffer[place + 4 + i]:
             return False
     return True
@@ -163,7 +163,11 @@ def _count(data: Any, ends: Any, times: Any, begin: Any, slots: Any, buffer: Any
             slot = _mix(low, _LONG) >> down
             while slots[slot, np.uint64(1)]:
                 held = slots[slot, np.uint64(1)]
-                if held >= _LONG and slots[slot, np.uint64(0)] == low and _same(data, start, n, buffer, np.int64(held & _PLACE)):
+                if (
+                    held >= _LONG
+                    and slots[slot, np.uint64(0)] == low
+                    and _same(data, start, n, buffer, np.int64(held & _PLACE))
+                ):
                     break
                 slot = (slot + np.uint64(1)) & mask
             high = _LONG | np.uint64(state[_BYTES])
@@ -199,7 +203,7 @@ def _move(old: Any, new: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _list(slots: Any, buffer: Any, offsets: Any, counts: Any) -> None:
-    k = 0
+    k = np.int64(0)
     for i in range(len(slots)):
         high = slots[i, 1]
         if high:
@@ -211,7 +215,7 @@ def _list(slots: Any, buffer: Any, offsets: Any, counts: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _copy(slots: Any, buffer: Any, data: Any) -> None:
-    at = 0
+    at = np.int64(0)
     for i in range(len(slots)):
         low, high = slots[i, 0], slots[i, 1]
         if high >= _LONG:
@@ -221,11 +225,10 @@ def _copy(slots: Any, buffer: Any, data: Any) -> None:
                 data[at + k] = buffer[place + 4 + k]
             at += n
         elif high:
-            n = np.int64(high >> _TOP)
-            for k in range(n):
+            for k in range(np.int64(high >> _TOP)):
                 part = low >> np.uint64(8 * k) if k < 8 else high >> np.uint64(8 * (k - 8))
                 data[at + k] = part & np.uint64(255)
-            at += n
+            at += np.int64(high >> _TOP)
 
 
 @njit(cache=True, nogil=True)

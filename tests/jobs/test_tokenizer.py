@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from curate.errors import InputError
 from curate.io.bpe import SPLIT_PATTERNS
-from curate.jobs.tokenizer import CHAT_TEMPLATE, EOS, PAD, TrainTokenizer
+from curate.jobs.tokenizer import EOS, PAD, TrainTokenizer
 from tests.work import MemoryWork, rows, run_job
 
 SENTENCES = [
