@@ -56,23 +56,21 @@ def report(sample: pl.DataFrame, held_out: pl.DataFrame) -> dict[str, Any]:
 
 def table(found: dict[str, Any], most: int) -> list[str]:
     """Lines that say what a `report` holds, of languages and of sources the `most` that have the most bytes."""
-    lines = [_line(what, found[key]) for what, key in (("the sample", "sample"), ("held out", "held_out"))]
+    rows = [("the sample", found["sample"]), ("held out", found["held_out"])]
+    left = []
     for column in ("lang", "source"):
         groups = sorted(found[column].items(), key=lambda group: (-group[1]["bytes"], group[0]))
-        lines += [_line(f"held out, {column} {name}", rates) for name, rates in groups[:most]]
+        rows += [(f"{column} {name}", rates) for name, rates in groups[:most]]
         if len(groups) > most:
-            lines.append(f"{len(groups) - most:,} more by {column} are in held_out.json")
-    return lines
-
-
-def _line(what: str, rates: dict[str, Any]) -> str:
-    if not rates["tokens"]:
-        return f"{what}: nothing to measure on"
-    said = [f"{rates['bytes_per_token']:.3f} bytes a token"]
-    if rates["tokens_per_word"] is not None:
-        said.append(f"{rates['tokens_per_word']:.3f} tokens a word")
-    said.append(f"{rates['tokens_per_character']:.3f} a character")
-    return f"{what}: {', '.join(said)} ({rates['bytes'] / 1e6:,.2f} MB)"
+            left.append(f"{len(groups) - most:,} more by {column} are in held_out.json")
+    width = max(len(what) for what, _ in rows)
+    heads = ("bytes/token", "tokens/word", "tokens/character", "     MB")
+    lines = [f"{'':{width}}  {'  '.join(heads)}"]
+    for what, rates in rows:
+        numbers = [rates["bytes_per_token"], rates["tokens_per_word"], rates["tokens_per_character"], rates["bytes"] / 1e6]
+        cells = ["-" if number is None else f"{number:.3f}" for number in numbers]
+        lines.append(f"{what:{width}}  {'  '.join(f'{cell:>{len(head)}}' for cell, head in zip(cells, heads, strict=True))}")
+    return lines + left
 
 
 def _added(frame: pl.DataFrame, by: tuple[str, ...]) -> pl.DataFrame:

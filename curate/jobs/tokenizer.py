@@ -39,7 +39,7 @@ HELD_OUT = 0.02
 MEASURED_BYTES = 16_000_000
 """How much text, of the sample and of the rest, is measured: about 4 million tokens, seconds of work."""
 
-SAID_GROUPS = 12
+SAID_GROUPS = 8
 """How many languages and sources the table has; `held_out.json` has all."""
 
 _SAMPLE_STREAM = 0x7361_6D70_6C65
@@ -272,7 +272,7 @@ class TrainTokenizer(InputJob):
         tokenizer, model = self._trained(work, files)
         tokens = tokenizer.get_vocab_size()
         if tokens < self.vocab_size:
-            work.say(f"the text gave {tokens:,} tokens, not {self.vocab_size:,}: there is nothing more to merge in the sample")
+            work.say(f"the text gave {tokens:,} tokens, not {self.vocab_size:,}: there is no more in the sample")
         template = self._template()
         if template is not None:
             from curate.io.chat_template import check_tokens
