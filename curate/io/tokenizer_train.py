@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.errors import InputError
@@ -32,9 +34,6 @@ _SPM_LONGEST = 10_000
 _NEVER = -1e4
 """Score of pieces that must not match text. The tokenizers library, unlike sentencepiece, looks for all pieces in the text;
 their letters one by one (about -15 each at worst) score higher, as long as each letter has a piece."""
-
-_DECIMALS = 6
-"""Of scores that the library adds up in the order of a hash table, and so not twice the same."""
 
 
 def bpe(
@@ -91,28 +90,48 @@ def wordpiece(
 
 
 def unigram(
-    texts: Iterable[str], vocab_size: int, specials: Sequence[str], pattern: Pattern, digits: int | None
+    words: WordCounts,
+    vocab_size: int,
+    specials: Sequence[str],
+    pattern: Pattern,
+    digits: int | None,
+    scratch: Path,
 ) -> tokenizers.Tokenizer:
-    """The unigram model (Kudo 2018) on bytes by the tokenizers library. Scores are rounded and equal ones put in the order
-    of their pieces: the library's own differ in the last digits from run to run."""
-    import json
+    """The unigram model (Kudo 2018) on bytes. `scratch`: where a file of the words may be written.
 
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    The pieces and their scores are learned by sentencepiece from the counted words, as the tokenizers library would: what it
+    learns itself is another model at every run, because it goes through the words in the order of a hash table.
+    """
+    import sentencepiece
+    from tokenizers import Tokenizer, decoders, models
 
-    tokenizer = Tokenizer(models.Unigram())
+    alphabet = byte_letters()
+    offsets, data, counts = words.words()
+    letters = data.tobytes().decode("latin-1").translate({byte: letter for letter, byte in alphabet.items()})
+    ends = offsets.tolist()
+    found = sorted(zip((letters[a:b] for a, b in itertools.pairwise(ends)), counts.tolist(), strict=True))
+    # Letters are pieces where they are met.
+    found += [(letter, 1) for letter in sorted(alphabet)]
+    scratch.write_text("".join(f"{word}\t{count}\n" for word, count in found), encoding="utf-8")
+    model = _trained(
+        input=str(scratch),
+        input_format="tsv",
+        model_type="unigram",
+        # One more, for what is unknown: on bytes nothing is.
+        vocab_size=vocab_size - len(specials) + 1,
+        character_coverage=1.0,
+        split_by_unicode_script=False,
+        split_by_number=False,
+        unk_id=0,
+        bos_id=-1,
+        eos_id=-1,
+        pad_id=-1,
+    )
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    learned = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(1, processor.vocab_size())]
+    pieces = [*((name, _NEVER) for name in specials), *learned]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=None, byte_fallback=False))
     tokenizer.pre_tokenizer = _byte_level(pattern, digits)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.UnigramTrainer(vocab_size=vocab_size - len(specials), initial_alphabet=alphabet, show_progress=False)
-    try:
-        tokenizer.train_from_iterator(texts, trainer)
-    # The library raises a bare Exception.
-    except Exception as error:
-        raise InputError(f"tokenizer train: tokenizers cannot train on this text: {error}") from error
-    found = json.loads(tokenizer.to_str())["model"]["vocab"]
-    scored = [(name, round(score, _DECIMALS)) for name, score in found if name not in specials]
-    scored.sort(key=lambda piece: (-piece[1], piece[0]))
-    pieces = [*((name, _NEVER) for name in specials), *scored]
-    tokenizer.model = models.Unigram(pieces, unk_id=None, byte_fallback=False)
     tokenizer.decoder = decoders.ByteLevel()
     return _finished(tokenizer, specials)
 
@@ -173,39 +192,46 @@ def sentencepiece_model(
 
     It is trained line by line (its sentences); the newline is then a byte token between lines, as in Llama 2's tokenizer.
     """
+    eos, pad, *others = specials
+    lines = (line for text in texts for line in text.split("\n"))
+    return _trained(
+        sentence_iterator=_short(lines) if kind == "bpe" else lines,
+        model_type=kind,
+        vocab_size=vocab_size,
+        byte_fallback=True,
+        character_coverage=0.9995,
+        split_digits=split_digits,
+        allow_whitespace_only_pieces=True,
+        eos_id=0,
+        eos_piece=eos,
+        pad_id=1,
+        pad_piece=pad,
+        unk_id=2,
+        bos_id=-1,
+        control_symbols=others,
+        # Every letter of the special tokens and of the bytes' names gets a piece: see _NEVER.
+        required_chars="".join(sorted({*"".join(specials), *"<0x123456789ABCDEF>unk"})),
+    )
+
+
+def _trained(**options: Any) -> bytes:
+    """A model by sentencepiece that changes nothing in the text."""
     import io
 
     import sentencepiece
 
-    eos, pad, *others = specials
     model = io.BytesIO()
-    lines = (line for text in texts for line in text.split("\n"))
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_short(lines) if kind == "bpe" else lines,
             model_writer=model,
-            model_type=kind,
-            vocab_size=vocab_size,
             hard_vocab_limit=False,
-            byte_fallback=True,
-            character_coverage=0.9995,
-            split_digits=split_digits,
             normalization_rule_name="identity",
             add_dummy_prefix=False,
             remove_extra_whitespaces=False,
-            allow_whitespace_only_pieces=True,
             max_sentence_length=1 << 20,
             num_threads=_SPM_THREADS,
-            eos_id=0,
-            eos_piece=eos,
-            pad_id=1,
-            pad_piece=pad,
-            unk_id=2,
-            bos_id=-1,
-            control_symbols=others,
-            # Every letter of the special tokens and of the bytes' names gets a piece: see _NEVER.
-            required_chars="".join(sorted({*"".join(specials), *"<0x123456789ABCDEF>unk"})),
             minloglevel=2,
+            **options,
         )
     except (OSError, RuntimeError) as error:
         raise InputError(f"tokenizer train: sentencepiece cannot train on this text: {error}") from error

@@ -59,7 +59,7 @@ class TrainTokenizer(InputJob):
     from its ids unchanged. `bpe` is byte-level BPE (Sennrich et al. 2016, Radford et al. 2019), learned by kernels:
     vocabulary and merges are those of the tokenizers library. `wordpiece` (Schuster & Nakajima 2012) takes the longest token
     from the left; tokens inside a word begin with `##`, `#` is a word of its own, and words are cut after 100 bytes.
-    `unigram` is the unigram model (Kudo 2018) by the library itself, many times slower.
+    `unigram` is the unigram model (Kudo 2018), learned by sentencepiece's trainer from the same words.
 
     With `library` sentencepiece (the default of `unigram`) pieces are made of characters, with bytes for those outside
     the vocabulary, and never reach across lines: text comes back unchanged but for U+2581, which stands for the space and
@@ -157,7 +157,7 @@ class TrainTokenizer(InputJob):
     @property
     def counted(self) -> bool:
         """Whether it is trained on counted words, and not on texts."""
-        return self.kind != "unigram" and self.by == "tokenizers"
+        return self.by == "tokenizers"
 
     def specials(self) -> list[str]:
         """All special tokens in the order of their ids."""
@@ -293,6 +293,9 @@ class TrainTokenizer(InputJob):
         if self.counted:
             words = _read_words([_file(work.folder, "words", index) for index in range(work.shards)])
             work.say(f"{len(words):,} different words")
+            if self.kind == "unigram":
+                scratch = work.folder / "work" / "words.tsv"
+                return tokenizer_train.unigram(words, self.vocab_size, specials, *self.cuts, scratch), None
             train = tokenizer_train.bpe if self.kind == "bpe" else tokenizer_train.wordpiece
             told = self.vocab_size // 10
 
@@ -304,8 +307,6 @@ class TrainTokenizer(InputJob):
 
             return train(words, self.vocab_size, specials, *self.cuts, passing), None
         texts = (text for frame in _texts(files, held_out=False) for text in frame["text"].to_list())
-        if self.by == "tokenizers":
-            return tokenizer_train.unigram(texts, self.vocab_size, specials, *self.cuts), None
         kind: Literal["bpe", "unigram"] = "bpe" if self.kind == "bpe" else "unigram"
         split_digits = self.digits != "keep"
         model = tokenizer_train.sentencepiece_model(texts, kind, self.vocab_size, specials, split_digits=split_digits)

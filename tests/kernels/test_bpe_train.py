@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections import Counter
@@ -64,7 +65,7 @@ def plain(words: dict[str, int], names: list[str], vocab_size: int, prefix: str 
     while len(names) < vocab_size:
         pairs: Counter[tuple[int, int]] = Counter()
         for word, parts in split.items():
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in itertools.pairwise(parts):
                 pairs[names.index(pair[0]), names.index(pair[1])] += words[word]
         if not pairs:
             break
