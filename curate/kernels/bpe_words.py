@@ -33,7 +33,7 @@ _WORDS, _BYTES, _AT = range(3)
 class WordCounts:
     """A table of pieces and counts. 24 bytes for each of 2 to 4 slots a piece, and the bytes of those longer than 15.
 
-    It grows with the distinct pieces and is never emptied. `bytes` is about what it holds in memory.
+    It grows with the distinct pieces and is never emptied.
     """
 
     def __init__(self) -> None:
@@ -48,19 +48,26 @@ class WordCounts:
         self, data: npt.NDArray[np.uint8], begin: int, ends: npt.NDArray[np.int64], counts: npt.NDArray[np.int64] | None = None
     ) -> None:
         """Count the pieces `data[begin:ends[0]]`, `data[ends[0]:ends[1]]` ..., each once or `counts[i]` times. O(bytes)."""
+        if counts is not None:
+            # Words of another table come in the order of its slots: in a smaller one each would follow a long run of others.
+            while len(self) + len(counts) > len(self._slots) // 2:
+                self._widen()
         times = frozen(np.empty(0, np.int64) if counts is None else counts, np.int64)
         fixed = frozen(data, np.uint8), frozen(ends, np.int64), times
         self._state[_AT] = 0
         while not _count(*fixed, begin, self._slots, self._buffer, self._state):
             if 2 * self._state[_WORDS] >= len(self._slots):
-                slots = np.zeros((2 * len(self._slots), 3), np.uint64)
-                _move(self._slots, slots)
-                self._slots = slots
+                self._widen()
             else:
                 at = int(self._state[_AT])
                 longest = int(ends[at]) - (int(ends[at - 1]) if at else begin)
                 room = max(len(self._buffer), longest + 4)
                 self._buffer = np.concatenate([self._buffer, np.empty(room, np.uint8)])
+
+    def _widen(self) -> None:
+        slots = np.zeros((2 * len(self._slots), 3), np.uint64)
+        _move(self._slots, slots)
+        self._slots = slots
 
     def words(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """`(offsets int64[n+1], data uint8[...], counts int64[n])` of the pieces, in the order of the table."""
