@@ -1,4 +1,4 @@
-"""`python -m benchmarks.tokenizer_train FILE [--megabytes N] [--vocab-size N] [--runs N] [--threads 1 2]`: byte-level BPE, trained.
+"""`python -m benchmarks.tokenizer_train FILE [--megabytes N] [--vocab-size N] [--runs N] [--threads 1 2]`: BPE, trained.
 
 `curate tokenizer train`, the whole command with its report, against a script that gives the same texts to the trainer of the
 tokenizers library, whole processes in turn, with as many workers as threads. Vocabulary and merges must be the same.
