@@ -71,7 +71,7 @@ def test_any_text(pattern: str, rows: list[str]) -> None:
 
 @pytest.mark.parametrize("digits", [1, 3, 0])
 @pytest.mark.parametrize("pattern", PATTERNS)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(text=texts | st.text(" 1\u0663\u00bda\n.", max_size=20))
 def test_cuts_with_another_rule_for_digits_are_those_of_the_regular_expression(pattern: str, digits: int, text: str) -> None:
     offsets, data = text_buffers(pl.Series([text]))

@@ -90,7 +90,7 @@ def merged(parts: list[str], left: str, right: str, token: str) -> list[str]:
 WORDS = st.dictionaries(st.text("abc", min_size=1, max_size=12), st.integers(1, 9), min_size=1, max_size=14)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(words=WORDS, specials=st.sampled_from([[], ["<e>"], ["ab", "<e>"], ["abc", "aa"]]), more=st.integers(0, 60))
 def test_vocabulary_and_merges_are_the_librarys(words: dict[str, int], specials: list[str], more: int) -> None:
     size = len(specials) + 3 + more
@@ -98,7 +98,7 @@ def test_vocabulary_and_merges_are_the_librarys(words: dict[str, int], specials:
     assert (names, last_of_each(merges)) == librarys(words, "abc", specials, size)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(words=st.dictionaries(st.text("ab", min_size=1, max_size=40), st.integers(1, 3), min_size=1, max_size=6))
 def test_long_words_of_two_letters(words: dict[str, int]) -> None:
     names, merges = ours(words, "ab", [], 80)

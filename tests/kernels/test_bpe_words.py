@@ -26,7 +26,6 @@ def held(table: WordCounts) -> dict[bytes, int]:
     return dict(zip(words, counts.tolist(), strict=True))
 
 
-@settings(deadline=None)
 @given(parts=st.lists(st.lists(WORDS, max_size=30), max_size=4), lead=st.binary(max_size=3))
 def test_words_are_counted(parts: list[list[bytes]], lead: bytes) -> None:
     table = WordCounts()
@@ -35,7 +34,6 @@ def test_words_are_counted(parts: list[list[bytes]], lead: bytes) -> None:
     assert held(table) == Counter(word for part in parts for word in part)
 
 
-@settings(deadline=None)
 @given(words=st.dictionaries(WORDS, st.integers(1, 1 << 40), max_size=30))
 def test_counted_words_are_added(words: dict[bytes, int]) -> None:
     table = WordCounts()
@@ -68,7 +66,6 @@ def plain_cut(word: bytes, mark: int, longest: int) -> list[bytes]:
     return [*parts, part] if part else parts
 
 
-@settings(deadline=None)
 @given(words=st.lists(st.lists(st.sampled_from(list(b"ab##")), max_size=12).map(bytes), max_size=5), longest=st.integers(1, 4))
 def test_words_are_cut(words: list[bytes], longest: int) -> None:
     offsets = np.concatenate([[0], np.cumsum([len(word) for word in words], dtype=np.int64)]).astype(np.int64)
