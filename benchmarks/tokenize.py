@@ -46,7 +46,7 @@ def main() -> None:
     from tokenizers import Tokenizer
 
     from curate.analysis import text_buffers
-    from curate.io.bpe import SPLIT_PATTERNS, read_bpe
+    from curate.io.bpe import read_bpe, split_regex
 
     tokenizer = Tokenizer.from_file(str(options.tokenizer))
     tokenizer.encode_special_tokens = True
@@ -78,7 +78,8 @@ def main() -> None:
         sample = Path(folder) / "sample.jsonl"
         sample.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
         warm = new()
-        command = [python_of("tiktoken", PEER_NEEDS, FOLDER), str(PEER), str(options.tokenizer), SPLIT_PATTERNS[warm.pattern]]
+        regex = split_regex(warm.pattern, warm.digits)
+        command = [python_of("tiktoken", PEER_NEEDS, FOLDER), str(PEER), str(options.tokenizer), regex]
         ours("curate, first pass", warm, *whole)
         for _ in range(options.runs):
             ours("curate, cold", new(), *small)

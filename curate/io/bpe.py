@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from curate.kernels.bpe import Merges, Pieces
     from curate.kernels.bpe_split import Classes, Pattern
 
-__all__ = ["AWKWARD", "SPLIT_PATTERNS", "ByteLevelBPE", "read_bpe"]
+__all__ = ["AWKWARD", "SPLIT_PATTERNS", "ByteLevelBPE", "byte_letters", "library_classes", "read_bpe", "split_regex"]
 
 _LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
@@ -36,10 +36,25 @@ SPLIT_PATTERNS: dict[Pattern, str] = {
 }
 """How byte-level BPE cuts text before it merges: no token spans a cut."""
 
-_KNOWN: dict[str, Pattern] = {
-    **{pattern: name for name, pattern in SPLIT_PATTERNS.items()},
+_NUMBERS = {1: r"\p{N}", 3: r"\p{N}{1,3}", 0: r"\p{N}+"}
+"""By how many digits stand together at most; 0: any number."""
+
+
+def split_regex(pattern: Pattern, digits: int | None = None) -> str:
+    """The regular expression of a split pattern, with at most so many digits together: 1, 3, or 0 for any number; None: as
+    the pattern has it."""
+    regex = SPLIT_PATTERNS[pattern]
+    if digits is None:
+        return regex
+    own = next(number for number in (_NUMBERS[3], _NUMBERS[0], _NUMBERS[1]) if f"{number}|" in regex)
+    return regex.replace(f"{own}|", f"{_NUMBERS[digits]}|")
+
+
+_KNOWN: dict[str, tuple[Pattern, int | None]] = {
+    **{split_regex(name, digits): (name, digits) for name in reversed(SPLIT_PATTERNS) for digits in _NUMBERS},
+    **{regex: (name, None) for name, regex in SPLIT_PATTERNS.items()},
     # The same cuts as gpt2, written shorter: openai/tiktoken
-    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+": "gpt2",
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+": ("gpt2", None),
 }
 
 AWKWARD: tuple[str, ...] = (
@@ -68,10 +83,12 @@ class ByteLevelBPE:
     """A byte-level BPE tokenizer for kernels.
 
     pattern: the name of its split pattern.
+    digits:  how many digits stand together at most where that is not as the pattern has it; 0: any number.
     added:   tokens that are looked for in the text before it is cut. `encode` does not; texts with one are not for it.
     """
 
     pattern: Pattern
+    digits: int | None
     added: tuple[str, ...]
     _merges: Merges
     _pieces: Pieces = field(repr=False)
@@ -93,7 +110,7 @@ class ByteLevelBPE:
         while first < n:
             last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _GROUP_BYTES, "right")) - 1)
             rows = offsets[first : last + 1]
-            ends, bounds = pieces(rows, data, self.pattern, _classes())
+            ends, bounds = pieces(rows, data, self.pattern, library_classes(), self.digits)
             found.append(encode_pieces(data, rows, ends, bounds, self._merges, self._pieces, eos_id))
             first = last
         if not found:
@@ -112,10 +129,10 @@ def read_bpe(source: str) -> ByteLevelBPE | str:
     model = found["model"]
     if why := _odd(found):
         return why
-    pattern, why = _pattern(found["pre_tokenizer"])
-    if pattern is None:
-        return why
-    alphabet = _alphabet()
+    cuts = _pattern(found["pre_tokenizer"])
+    if isinstance(cuts, str):
+        return cuts
+    alphabet = byte_letters()
     vocab = model["vocab"]
     arrays = _arrays(vocab, model["merges"], alphabet)
     whole = {}
@@ -125,24 +142,25 @@ def read_bpe(source: str) -> ByteLevelBPE | str:
             if token and all(letter in alphabet for letter in token):
                 whole[bytes(alphabet[letter] for letter in token)] = id
     added = tuple(token["content"] for token in found["added_tokens"] if not token["special"] and token["content"])
-    return ByteLevelBPE(pattern, added, make_merges(*arrays), Pieces(whole))
+    return ByteLevelBPE(*cuts, added, make_merges(*arrays), Pieces(whole))
 
 
-def _pattern(pre: dict[str, Any] | None) -> tuple[Pattern | None, str]:
-    """The split pattern of a pre-tokenizer: ByteLevel with its own, or a Split before a ByteLevel without. Or None and why."""
+def _pattern(pre: dict[str, Any] | None) -> tuple[Pattern, int | None] | str:
+    """The split pattern of a pre-tokenizer and its digits: ByteLevel with its own, or a Split before a ByteLevel without. Or
+    why there is none."""
     parts = pre["pretokenizers"] if pre and pre["type"] == "Sequence" else [pre] if pre else []
     kinds = [part["type"] for part in parts]
     if not kinds or kinds[-1] != "ByteLevel":
-        return None, f"pre-tokenizer {'+'.join(kinds) or 'none'}"
+        return f"pre-tokenizer {'+'.join(kinds) or 'none'}"
     if parts[-1]["add_prefix_space"]:
-        return None, "a space is put before every text"
+        return "a space is put before every text"
     if kinds == ["ByteLevel"] and parts[0]["use_regex"]:
-        return "gpt2", ""
+        return "gpt2", None
     if kinds != ["Split", "ByteLevel"] or parts[1]["use_regex"]:
-        return None, f"pre-tokenizer {'+'.join(kinds)}"
+        return f"pre-tokenizer {'+'.join(kinds)}"
     if parts[0]["behavior"] != "Isolated" or parts[0]["invert"] or (regex := parts[0]["pattern"].get("Regex")) not in _KNOWN:
-        return None, "its split pattern is none of the known ones"
-    return _KNOWN[regex], ""
+        return "its split pattern is none of the known ones"
+    return _KNOWN[regex]
 
 
 def _odd(found: dict[str, Any]) -> str:
@@ -158,7 +176,7 @@ def _odd(found: dict[str, Any]) -> str:
         if model.get(option):
             return f"BPE with {option}"
     vocab = model["vocab"]
-    if not all(letter in vocab for letter in _alphabet()):
+    if not all(letter in vocab for letter in byte_letters()):
         return "not every byte is in the vocabulary"
     if max(vocab.values()) > MAX_ID or len(vocab) > MAX_ID // 2:
         return "the vocabulary is too large"
@@ -180,7 +198,7 @@ def _arrays(vocab: dict[str, int], merges: list[Any], alphabet: dict[str, int]) 
 
 
 @functools.cache
-def _alphabet() -> dict[str, int]:
+def byte_letters() -> dict[str, int]:
     """The letter that stands for each byte: itself if it prints, else one from U+0100 on (openai/gpt-2 src/encoder.py)."""
     printing = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printing]
@@ -188,7 +206,7 @@ def _alphabet() -> dict[str, int]:
 
 
 @functools.cache
-def _classes() -> Classes:
+def library_classes() -> Classes:
     """What the library's own engine takes for letters, numbers and spaces: asked, because its Unicode version is its own."""
     from curate.kernels.bpe_split import make_classes
 

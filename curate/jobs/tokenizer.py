@@ -15,107 +15,199 @@ from curate.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
     import tokenizers
+    from numpy.typing import NDArray
 
-__all__ = ["CHAT_TEMPLATE", "EOS", "PAD", "TrainTokenizer"]
+    from curate.kernels.bpe_split import Pattern
+    from curate.kernels.bpe_words import WordCounts
+
+__all__ = ["EOS", "PAD", "TrainTokenizer"]
 
 EOS = "<|endoftext|>"
 PAD = "<|pad|>"
 """Its own token: where pad and eos are one, losses that mask padding never teach the model to stop."""
 
-TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"
+TURNS = ("<|im_start|>", "<|im_end|>")
 
-CHAT_TEMPLATE = (
-    "{%- for message in messages -%}"
-    "{{- '<|im_start|>' + message['role'] + '\\n' -}}"
-    "{%- if message['role'] == 'assistant' -%}"
-    "{%- generation -%}{{- message['content'] | trim + '<|im_end|>' -}}{%- endgeneration -%}"
-    "{%- else -%}"
-    "{{- message['content'] | trim + '<|im_end|>' -}}"
-    "{%- endif -%}"
-    "{{- '\\n' -}}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
-)
-"""ChatML. What the assistant says is marked, and so is the token that ends its turn: a model never taught it does not stop.
-Contents are trimmed: a leading newline would merge with the one of the role, and the prompt would not be a prefix of the
-whole."""
+SplitPattern = Literal["gpt2", "cl100k", "llama3", "qwen2", "o200k"]
+DigitsRule = Literal["split_each", "up_to_three", "keep"]
 
-SplitPattern = Literal["gpt2", "llama3", "qwen2", "o200k"]
+DIGITS: dict[str, int] = {"split_each": 1, "up_to_three": 3, "keep": 0}
+
+HELD_OUT = 0.02
+"""Share of the rows that is not trained on where no row says `split: validation`: what the report is made on."""
 
 MEASURED_BYTES = 16_000_000
-"""How much text, of the sample and of the rest, bytes per token are measured on: about 4 million tokens, seconds of work."""
+"""How much text, of the sample and of the rest, is measured: about 4 million tokens, seconds of work."""
+
+SAID_GROUPS = 8
+"""How many languages and sources the table has; `held_out.json` has all."""
 
 _SAMPLE_STREAM = 0x7361_6D70_6C65
 """Mixed into the seed, so that the rows of the sample are not the rows that `split` draws with the same seed."""
 
-_SPM_THREADS = 8
-"""Fixed: sentencepiece adds up each thread's counts in floats, so its result depends on how many there are."""
+_ALPHABETS = {"bpe": 256, "wordpiece": 511, "unigram": 256}
+"""Tokens that a model on bytes always has: every byte, for wordpiece at the beginning and (but for #) inside of a word."""
 
-_NEVER = -1e4
-"""Score of pieces that must not match text. The tokenizers library, unlike sentencepiece, looks for all pieces in the text;
-their letters one by one (about -15 each at worst) score higher, as long as each letter has a piece."""
+_COUNTED_BYTES = 1 << 20
+"""Texts of about this many bytes are cut and then counted."""
 
 
 class TrainTokenizer(InputJob):
     """Trains a tokenizer on a sample of the texts; writes a folder that `tokenize`, `train` and transformers load.
 
-    `bpe` is byte-level BPE (Sennrich et al. 2016, Radford et al. 2019) by the tokenizers library: every text comes back
-    from its ids unchanged. `unigram` is the unigram model (Kudo 2018) by sentencepiece, with bytes for characters outside
-    the vocabulary: text comes back unchanged but for U+2581, which stands for the space and comes back as one. For it
-    `tokenizer.model` is written too; `tokenizer.json` cuts each line as it does, up to ties of the score.
+    With `library` tokenizers (the default of `bpe` and `wordpiece`) the tokens are made of bytes and every text comes back
+    from its ids unchanged. `bpe` is byte-level BPE (Sennrich et al. 2016, Radford et al. 2019), learned by kernels:
+    vocabulary and merges are those of the tokenizers library. `wordpiece` (Schuster & Nakajima 2012) takes the longest token
+    from the left; tokens inside a word begin with `##`, `#` is a word of its own, and words are cut after 100 bytes.
+    `unigram` is the unigram model (Kudo 2018), learned by sentencepiece's trainer from the same words.
 
-    Special tokens have the first ids: `<|endoftext|>` 0, `<|pad|>` 1, (`unigram`: `<unk>` 2), then those of the chat
+    With `library` sentencepiece (the default of `unigram`) pieces are made of characters, with bytes for those outside
+    the vocabulary, and never reach across lines: text comes back unchanged but for U+2581, which stands for the space and
+    comes back as one. `tokenizer.model` is written too; `tokenizer.json` cuts each line as it does, up to ties of the score.
+
+    Special tokens have the first ids: `<|endoftext|>` 0, `<|pad|>` 1, (sentencepiece: `<unk>` 2), then those of the chat
     template, then your own. There is none for the beginning of a text. Special tokens' own letters in a text are ordinary
     text, here and in `tokenize`.
 
-    The sample is drawn by a hash of the row's id, so it does not depend on order or workers; the same rows, options and
-    versions of the libraries give the same files. Rows whose column `split` says `validation` are left out of it.
+    The chat template is ChatML, or the file `template_file`, which is refused unless a model can be trained with it: answers
+    stand in `{% generation %}` blocks with the token that ends them, and a prompt is how the whole conversation begins.
 
-    Memory grows with the distinct words of the sample; measured on text in 25 languages for 32,000 tokens: `bpe` 0.8 GB for
-    60 MB, `unigram` 0.8 GB for 15 MB (its suffix array), and many times slower: give it a smaller sample. Disk: the sample,
-    compressed, while it runs.
+    The sample is drawn by a hash of the row's id, so it does not depend on order or workers; the same rows, options and
+    versions of the libraries give the same files. Rows whose column `split` says `validation` are left out of it; where there
+    is none, a fiftieth of the rows is. On up to 16 MB of what was left out it measures bytes a token, tokens a word and
+    tokens a character, by columns `lang` and `source` where the rows have them: `held_out.json`.
+
+    Memory grows with the distinct words of the sample; measured on text in 25 languages for 32,000 tokens: `bpe` 0.4 GB for
+    20 MB, 1.1 GB for 310 MB (1.5 million words). `unigram` by sentencepiece takes 0.8 GB for 15 MB (its suffix array) and is
+    many times slower: give it a smaller sample. Disk, while it runs: the words of the sample with their counts, about a
+    quarter of its size; for sentencepiece its text, compressed.
     """
 
     job: Literal["tokenizer train"] = "tokenizer train"
-    kind: Literal["bpe", "unigram"] = Field(
-        "bpe", description="bpe: byte-level BPE (tokenizers); unigram: unigram model with byte fallback (sentencepiece)."
+    kind: Literal["bpe", "wordpiece", "unigram"] = Field(
+        "bpe", description="bpe: pairs are merged; wordpiece: the longest token first; unigram: the likeliest tokens."
+    )
+    library: Literal["tokenizers", "sentencepiece"] | None = Field(
+        None,
+        description="tokenizers: on bytes, all kinds; sentencepiece: on characters with byte fallback, bpe and unigram. "
+        "Default: sentencepiece for unigram, else tokenizers.",
     )
     vocab_size: int = Field(
         32_000, ge=512, description="Tokens in all, special ones too. Fewer come out where the sample has no more to merge."
     )
     special_tokens: tuple[str, ...] = Field((), description="Special tokens to add to those of the end, padding and chat.")
     chat_template: bool = Field(True, description="Add ChatML turn tokens and a chat template that marks the assistant's part.")
+    template_file: str = Field(
+        "", description="A chat template of your own (Jinja) in place of ChatML; name its tokens in special_tokens."
+    )
+    chat_roles: tuple[str, ...] = Field(
+        (), description="Roles that ChatML's template takes; it refuses messages of others. Default: it takes any."
+    )
     split_pattern: SplitPattern | None = Field(
         None,
-        description="bpe: how text is cut before merging; llama3 (the default) keeps up to three digits together, "
-        "qwen2 each digit alone, gpt2 whole numbers; o200k is llama3 that also cuts before upper case.",
+        description="tokenizers: how text is cut into words; llama3 (the default; cl100k is the same) keeps up to three digits "
+        "together, qwen2 each digit alone, gpt2 whole numbers; o200k is llama3 that also cuts before upper case.",
+    )
+    digits: DigitsRule | None = Field(
+        None,
+        description="Which digits may share a token: none (split_each), three in a row (up_to_three) or any (keep). Default: "
+        "what the split pattern has; for sentencepiece split_each.",
     )
     sample_bytes: int = Field(
-        200_000_000, ge=1, description="About how many bytes of text to train on; all when there are no more than that."
+        200_000_000,
+        ge=1,
+        description="About how many bytes of text to train on; all but what is held out when there are fewer.",
     )
     seed: int = Field(0, ge=0, lt=1 << 64, description="Another seed draws another sample.")
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainTokenizer:
-        if self.kind == "unigram" and self.split_pattern is not None:
-            raise ValueError("split_pattern is for kind bpe; the unigram model cuts at spaces")
+        if self.by == "sentencepiece":
+            if self.kind == "wordpiece":
+                raise ValueError("library: sentencepiece has no wordpiece; leave library out, or take kind bpe or unigram")
+            if self.split_pattern is not None:
+                raise ValueError("split_pattern is for library tokenizers; sentencepiece cuts at spaces")
+            if self.digits == "up_to_three":
+                raise ValueError("digits: sentencepiece has split_each and keep only; take library tokenizers for up_to_three")
+        if self.chat_roles and (self.template_file or not self.chat_template):
+            raise ValueError("chat_roles are for the ChatML template")
+        if self.chat_roles and "assistant" not in self.chat_roles:
+            raise ValueError("chat_roles: assistant is not among them, so there would be nothing to train on")
+        if self.template_file and not self.chat_template:
+            raise ValueError("template_file is given, but chat_template is off; leave one of them out")
         names = self.specials()
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"special_tokens: {', '.join(twice)}: there already")
         if any(not name or any(letter.isspace() for letter in name) for name in names):
             raise ValueError("special_tokens: one is empty or has a space in it")
+        least = len(names) + _ALPHABETS[self.kind]
+        if self.by == "tokenizers" and self.vocab_size < least:
+            raise ValueError(f"vocab_size: {self.kind} needs {least} at least: the bytes and the special tokens")
         return self
+
+    @property
+    def by(self) -> Literal["tokenizers", "sentencepiece"]:
+        """The library whose kind of model it is."""
+        return self.library or ("sentencepiece" if self.kind == "unigram" else "tokenizers")
+
+    @property
+    def cuts(self) -> tuple[Pattern, int | None]:
+        """Split pattern, cl100k by the name of its equal, and digits (None: as the pattern has them)."""
+        pattern = self.split_pattern or "llama3"
+        return "llama3" if pattern == "cl100k" else pattern, None if self.digits is None else DIGITS[self.digits]
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is trained on counted words, and not on texts."""
+        return self.by == "tokenizers"
 
     def specials(self) -> list[str]:
         """All special tokens in the order of their ids."""
-        return [EOS, PAD, *((TURN_START, TURN_END) if self.chat_template else ()), *self.special_tokens]
+        chat = TURNS if self.chat_template and not self.template_file else ()
+        return [EOS, PAD, *chat, *self.special_tokens]
 
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the job reads."""
-        return ("split",)
+        return ("split", "lang", "source")
+
+    def peak_memory(self, bytes: int, rows: int) -> int | None:
+        """Of `bpe` and `wordpiece`: twice the distinct words, their lists and pairs, as 310 MB of text in 25 languages have
+        them (1.5 million words, 24 MB; 1,119 MB of resident set in all), with room for text that is more varied."""
+        if not self.counted or self.kind == "unigram":
+            return None
+        return 500_000_000 + round(2.5 * min(bytes, self.sample_bytes))
 
     def stages(self) -> tuple[Stage, ...]:
-        return Shards("count", self._count), Shards("sample", self._sample), Single("train", self._train)
+        return (
+            Single("check", self._check),
+            Shards("count", self._count, releases_gil=True),
+            Shards("sample", self._sample, releases_gil=True),
+            Single("train", self._train),
+        )
+
+    def _check(self, work: Work) -> dict[str, Any]:
+        """Refuse special tokens and a template that could not be used, before there is any work in them."""
+        self._template()
+        if self.by == "tokenizers":
+            from curate.io.tokenizer_train import check_specials
+
+            check_specials(self.specials(), *self.cuts)
+        return {}
+
+    def _template(self) -> str | None:
+        """The chat template; one of the user's own is checked."""
+        from curate.io.chat_template import chatml, check
+
+        if not self.chat_template:
+            return None
+        if not self.template_file:
+            return chatml(self.chat_roles)
+        try:
+            template = Path(self.template_file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"template_file: {self.template_file}: {error}") from error
+        check(template, self.template_file, self.specials())
+        return template
 
     def _count(self, work: Work) -> dict[str, Any]:
         """How many bytes there are to train on, and how many are held out already."""
@@ -132,22 +224,26 @@ class TrainTokenizer(InputJob):
         return {"rows_in": rows, "bytes": sums[False], "validation_bytes": sums[True]}
 
     def _sample(self, work: Work) -> dict[str, Any]:
-        """Write the shard's part of the sample, and of the texts to measure on, into work/."""
+        """Write the shard's part of the sample (its words, counted, or its texts), and the texts to measure on, into work/."""
         import polars as pl
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         from curate.analysis import draw
+        from curate.kernels.bpe_words import WordCounts
 
         total = sum(result["bytes"] for result in work.results["count"])
         validation = sum(result["validation_bytes"] for result in work.results["count"])
-        share = self.sample_bytes / max(total, 1)
+        share = min(self.sample_bytes / max(total, 1), 1.0 if validation else 1.0 - HELD_OUT)
         measured = MEASURED_BYTES / max(total, 1)
         measured_validation = MEASURED_BYTES / max(validation, 1)
-        path = _sample_file(work.folder, work.index)
+        path = _file(work.folder, "texts", work.index)
         path.parent.mkdir(parents=True, exist_ok=True)
-        schema = pa.schema([("text", pa.large_string()), ("held_out", pa.bool_()), ("measured", pa.bool_())])
-        rows = 0
+        strings = ("text", "lang", "source")
+        flags = ("held_out", "measured")
+        schema = pa.schema([*((name, pa.large_string()) for name in strings), *((name, pa.bool_()) for name in flags)])
+        rows = size = 0
+        words = WordCounts()
         with pq.ParquetWriter(path, schema, compression="zstd") as out:
             for batch in work.batches():
                 validation_rows = _validation(batch.frame)
@@ -155,44 +251,70 @@ class TrainTokenizer(InputJob):
                 unused = (u >= share) & (u < share + measured)
                 rest = validation_rows & (u < measured_validation) if validation else unused
                 sample = ~validation_rows & (u < share)
-                measure = rest | (u < measured)
-                kept = pl.DataFrame([batch.text.alias("text"), rest.alias("held_out"), measure.alias("measured")])
-                kept = kept.filter(sample | rest)
-                out.write_table(kept.to_arrow().cast(schema))
-                rows += kept.height
-                work.progress(len(batch), int(batch.text.str.len_bytes().sum()))
-        return {"rows_out": rows}
+                measure = rest | (sample & (u < measured))
+                columns = {name: _strings(batch.frame, name) for name in strings[1:]}
+                kept = pl.DataFrame({"text": batch.text, **columns, "held_out": rest, "measured": measure})
+                out.write_table(kept.filter(measure if self.counted else sample | rest).to_arrow().cast(schema))
+                if self.counted:
+                    _count_words(batch.text.filter(sample), *self.cuts, words)
+                rows += int(sample.sum())
+                size += int(batch.text.filter(sample).str.len_bytes().cast(pl.Int64).sum())
+                work.progress(len(batch), int(batch.text.str.len_bytes().cast(pl.Int64).sum()))
+        if self.counted:
+            _write_words(words, _file(work.folder, "words", work.index))
+        return {"rows_out": rows, "sample_bytes": size}
 
     def _train(self, work: Work) -> dict[str, Any]:
         """Train on the sample, write the tokenizer's files, and measure it."""
-        total = sum(result["bytes"] for result in work.results["count"])
-        if not total:
+        size = sum(result["sample_bytes"] for result in work.results["sample"])
+        if not size:
             raise InputError("tokenizer train: there is no text to train on; is every row in the validation split?")
-        files = [_sample_file(work.folder, index) for index in range(work.shards)]
+        files = [_file(work.folder, "texts", index) for index in range(work.shards)]
         data = work.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
-        work.say(f"training a {self.kind} tokenizer on {min(self.sample_bytes, total) / 1e6:,.1f} MB of text")
-        texts = (text for batch in _texts(files, held_out=False) for text in batch)
-        if self.kind == "bpe":
-            from curate.io.bpe import SPLIT_PATTERNS
+        work.say(f"training a {self.kind} tokenizer on {size / 1e6:,.1f} MB of text")
+        tokenizer, model = self._trained(work, files)
+        tokens = tokenizer.get_vocab_size()
+        if tokens < self.vocab_size:
+            work.say(f"the text gave {tokens:,} tokens, not {self.vocab_size:,}: there is no more in the sample")
+        template = self._template()
+        if template is not None:
+            from curate.io.chat_template import check_tokens
 
-            tokenizer = _train_bpe(texts, self.vocab_size, self.specials(), SPLIT_PATTERNS[self.split_pattern or "llama3"])
-        else:
-            model = _train_unigram(texts, self.vocab_size, self.specials())
+            check_tokens(template, self.template_file or "the chat template", self.specials(), tokenizer)
+        if model is not None:
             _write(data / "tokenizer.model", model)
-            tokenizer = _from_sentencepiece(model)
-        size = tokenizer.get_vocab_size()
-        if size < self.vocab_size:
-            work.say(f"the text gave {size:,} tokens, not {self.vocab_size:,}: there is nothing more to merge in the sample")
-        config = _config(self.specials(), CHAT_TEMPLATE if self.chat_template else None)
-        _write(data / "tokenizer_config.json", (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
+        _write_json(data / "tokenizer_config.json", _config(self.specials(), template))
         # Last, because a folder with a tokenizer.json is a tokenizer.
         _write(data / "tokenizer.json", (tokenizer.to_str(pretty=True) + "\n").encode())
-        on_sample, on_rest = (_bytes_per_token(tokenizer, files, held_out=side) for side in (False, True))
-        held_out = "nothing was held out to measure on" if on_rest is None else f"{on_rest:.3f} on text held out"
-        sampled = "unknown" if on_sample is None else f"{on_sample:.3f}"
-        work.say(f"{size:,} tokens; bytes per token: {sampled} on the sample, {held_out}")
-        return {"kind": self.kind, "vocab_size": size, "bytes_per_token": on_sample, "bytes_per_token_held_out": on_rest}
+        return {"kind": self.kind, "library": self.by, "vocab_size": tokens, **_measured(work, data, files)}
+
+    def _trained(self, work: Work, files: list[Path]) -> tuple[tokenizers.Tokenizer, bytes | None]:
+        """The tokenizer, and sentencepiece's model where it made it."""
+        from curate.io import tokenizer_train
+
+        specials = self.specials()
+        if self.counted:
+            words = _read_words([_file(work.folder, "words", index) for index in range(work.shards)])
+            work.say(f"{len(words):,} different words")
+            if self.kind == "unigram":
+                scratch = work.folder / "work" / "words.tsv"
+                return tokenizer_train.unigram(words, self.vocab_size, specials, *self.cuts, scratch), None
+            train = tokenizer_train.bpe if self.kind == "bpe" else tokenizer_train.wordpiece
+            told = self.vocab_size // 10
+
+            def passing(tokens: int) -> None:
+                nonlocal told
+                if tokens >= told:
+                    work.say(f"{tokens:,} of {self.vocab_size:,} tokens", passing=True)
+                    told = tokens + self.vocab_size // 10
+
+            return train(words, self.vocab_size, specials, *self.cuts, passing), None
+        texts = (text for frame in _texts(files, held_out=False) for text in frame["text"].to_list())
+        kind: Literal["bpe", "unigram"] = "bpe" if self.kind == "bpe" else "unigram"
+        split_digits = self.digits != "keep"
+        model = tokenizer_train.sentencepiece_model(texts, kind, self.vocab_size, specials, split_digits=split_digits)
+        return tokenizer_train.from_sentencepiece(model, kind), model
 
 
 def _validation(frame: pl.DataFrame) -> pl.Series:
@@ -204,12 +326,67 @@ def _validation(frame: pl.DataFrame) -> pl.Series:
     return frame["split"].cast(pl.String).fill_null("") == "validation"
 
 
-def _sample_file(folder: Path, index: int) -> Path:
-    return folder / "work" / f"sample-{index:05d}.parquet"
+def _strings(frame: pl.DataFrame, name: str) -> pl.Series:
+    """A column of strings, null where there is none."""
+    import polars as pl
+
+    if name in frame.columns and frame[name].dtype == pl.String:
+        return frame[name]
+    return pl.repeat(None, frame.height, dtype=pl.String, eager=True)
 
 
-def _texts(files: list[Path], *, held_out: bool, measured: bool = False) -> Iterator[list[str]]:
-    """The sample's texts (or those held out), in order, some at a time; `measured`: only those to measure on."""
+def _file(folder: Path, what: str, index: int) -> Path:
+    return folder / "work" / f"{what}-{index:05d}{'.arrow' if what == 'words' else '.parquet'}"
+
+
+def _count_words(texts: pl.Series, pattern: Pattern, digits: int | None, words: WordCounts) -> None:
+    """Cut texts as the tokenizer will, and count the parts."""
+    import numpy as np
+
+    from curate.analysis import text_buffers
+    from curate.io.bpe import library_classes
+    from curate.kernels.bpe_split import pieces
+
+    offsets, data = text_buffers(texts)
+    first, n = 0, len(offsets) - 1
+    while first < n:
+        last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _COUNTED_BYTES, "right")) - 1)
+        rows: NDArray[np.int64] = offsets[first : last + 1]
+        ends, _ = pieces(rows, data, pattern, library_classes(), digits)
+        words.add(data, int(rows[0]), ends)
+        first = last
+
+
+def _write_words(words: WordCounts, path: Path) -> None:
+    import pyarrow as pa
+
+    from curate.kernels.columns import strings
+
+    offsets, data, counts = words.words()
+    table = pa.table({"word": strings(offsets, data), "count": counts})
+    with pa.OSFile(str(path), "wb") as out, pa.ipc.new_file(out, table.schema) as file:
+        file.write_table(table)
+
+
+def _read_words(files: list[Path]) -> WordCounts:
+    """The words of all shards together."""
+    import numpy as np
+    import pyarrow as pa
+
+    from curate.kernels.bpe_words import WordCounts
+    from curate.kernels.columns import buffers
+
+    words = WordCounts()
+    for path in files:
+        with pa.memory_map(str(path)) as source:
+            table = pa.ipc.open_file(source).read_all()
+            offsets, data = buffers(table["word"])
+            words.add(data, int(offsets[0]), offsets[1:], np.asarray(table["count"]))
+    return words
+
+
+def _texts(files: list[Path], *, held_out: bool, measured: bool = False) -> Iterator[pl.DataFrame]:
+    """The sample's rows (or those held out), in order, some at a time; `measured`: only those to measure on."""
     import polars as pl
     import pyarrow.parquet as pq
 
@@ -218,95 +395,22 @@ def _texts(files: list[Path], *, held_out: bool, measured: bool = False) -> Iter
             for part in file.iter_batches(batch_size=1024):
                 frame = pl.DataFrame(pl.from_arrow(part))
                 wanted = (pl.col("held_out") == held_out) & (pl.col("measured") | (not measured))
-                if texts := frame.filter(wanted)["text"].to_list():
-                    yield texts
+                if not (rows := frame.filter(wanted)).is_empty():
+                    yield rows
 
 
-def _train_bpe(texts: Iterator[str], vocab_size: int, specials: list[str], pattern: str) -> tokenizers.Tokenizer:
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+def _measured(work: Work, data: Path, files: list[Path]) -> dict[str, Any]:
+    """Measure the tokenizer just written, as `tokenize` would use it; write `held_out.json` and say the largest groups."""
+    from curate.io import fertility
+    from curate.io.encoder import Encoder
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(pattern), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    # Offsets are left as they are: a token with a leading space begins at the space.
-    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=specials,
-        # All 256 bytes, seen or not: nothing is ever unknown.
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
-
-
-def _train_unigram(texts: Iterator[str], vocab_size: int, specials: list[str]) -> bytes:
-    """A sentencepiece model that changes nothing in the text: no normalization, no space put before it.
-
-    It is trained line by line (its sentences); the newline is then a byte token between lines, as in Llama 2's tokenizer.
-    """
-    import io
-
-    import sentencepiece
-
-    eos, pad, *others = specials
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(line for text in texts for line in text.split("\n")),
-            model_writer=model,
-            model_type="unigram",
-            vocab_size=vocab_size,
-            hard_vocab_limit=False,
-            byte_fallback=True,
-            character_coverage=0.9995,
-            split_digits=True,
-            normalization_rule_name="identity",
-            add_dummy_prefix=False,
-            remove_extra_whitespaces=False,
-            allow_whitespace_only_pieces=True,
-            max_sentence_length=1 << 20,
-            num_threads=_SPM_THREADS,
-            eos_id=0,
-            eos_piece=eos,
-            pad_id=1,
-            pad_piece=pad,
-            unk_id=2,
-            bos_id=-1,
-            control_symbols=others,
-            # Every letter of the special tokens and of the bytes' names gets a piece: see _NEVER.
-            required_chars="".join(sorted({*"".join(specials), *"<0x123456789ABCDEF>unk"})),
-            minloglevel=2,
-        )
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"tokenizer train: sentencepiece cannot train on this text: {error}") from error
-    return model.getvalue()
-
-
-def _from_sentencepiece(model: bytes) -> tokenizers.Tokenizer:
-    """The same unigram model for the tokenizers library; for models as `_train_unigram` makes them (nothing is normalized).
-
-    Lines are cut apart because the models were trained on lines, and to add up scores over a line, not a document.
-    """
-    import sentencepiece
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
-
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    ids = range(processor.vocab_size())
-    aside = [processor.is_control(i) or processor.is_unknown(i) or processor.is_byte(i) for i in ids]
-    pieces = [(processor.id_to_piece(i), _NEVER if aside[i] else processor.get_score(i)) for i in ids]
-    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=processor.unk_id(), byte_fallback=True))
-    tokenizer.normalizer = normalizers.Replace(" ", "▁")
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("\n", "isolated")
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
-    tokenizer.add_special_tokens([pieces[i][0] for i in ids if processor.is_control(i)])
-    return tokenizer
+    encoder = Encoder.load(str(data), None, parallel=True)
+    sample, held_out = (fertility.counts(_texts(files, held_out=side, measured=True), encoder) for side in (False, True))
+    report = fertility.report(sample, held_out)
+    _write_json(data / "held_out.json", report)
+    for line in fertility.table(report, SAID_GROUPS):
+        work.say(line)
+    return report
 
 
 def _config(specials: list[str], chat_template: str | None) -> dict[str, Any]:
@@ -323,15 +427,8 @@ def _config(specials: list[str], chat_template: str | None) -> dict[str, Any]:
     return config
 
 
-def _bytes_per_token(tokenizer: tokenizers.Tokenizer, files: list[Path], *, held_out: bool) -> float | None:
-    """UTF-8 bytes per token over the texts to measure on; None when there are none."""
-    # Special tokens' letters in the text are ordinary text, as in `tokenize`. (Not a setting that is saved.)
-    tokenizer.encode_special_tokens = True
-    size = tokens = 0
-    for texts in _texts(files, held_out=held_out, measured=True):
-        size += sum(len(text.encode()) for text in texts)
-        tokens += sum(len(encoding) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
-    return size / tokens if tokens else None
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    _write(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _write(path: Path, data: bytes) -> None:

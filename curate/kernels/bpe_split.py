@@ -27,6 +27,8 @@ and the second part of a word of o200k; letters without case and marks are both.
 _ANY = 1 << 62
 """Any number of digits stand together."""
 
+_DIGITS: dict[Pattern, int] = {"gpt2": _ANY, "llama3": 3, "qwen2": 1, "o200k": 3}
+
 Classes = npt.NDArray[np.int32]
 """int32[...]: a table to walk with the bytes of a character. What stands at the first byte is its flags, below 256, or else
 where to look on, from there at the low six bits of the next byte."""
@@ -64,20 +66,22 @@ def make_classes(
 
 
 def pieces(
-    offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], pattern: Pattern, classes: Classes
+    offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], pattern: Pattern, classes: Classes, digits: int | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """`(ends int64[m], bounds int64[n+1])`: document i is cut after bytes `ends[bounds[i]:bounds[i + 1]]`.
 
-    `offsets` int64[n+1] and `data` uint8[...] are the buffers of a LargeString array (valid UTF-8). The last cut of a
+    `digits`: how many digits stand together at most, 0 for any number; None: what the pattern has. `offsets` int64[n+1] and
+    `data` uint8[...] are the buffers of a LargeString array (valid UTF-8). The last cut of a
     document is its end; an empty one has none. O(bytes) for every input. Room is reserved for one piece a byte, of which
     the system only backs what is written.
     """
     ends, bounds = np.empty(int(offsets[-1] - offsets[0]), np.int64), np.zeros(len(offsets), np.int64)
     fixed = frozen(offsets, np.int64), frozen(data, np.uint8), classes
+    together = _DIGITS[pattern] if digits is None else digits or _ANY
     if pattern == "o200k":
-        m = _pieces_o200k(*fixed, ends, bounds)
+        m = _pieces_o200k(*fixed, together, ends, bounds)
     else:
-        m = _pieces(*fixed, pattern != "gpt2", {"gpt2": _ANY, "llama3": 3, "qwen2": 1}[pattern], ends, bounds)
+        m = _pieces(*fixed, pattern != "gpt2", together, ends, bounds)
     return ends[:m], bounds
 
 
@@ -137,7 +141,7 @@ def _pieces(offsets: Any, data: Any, table: Any, modern: Any, digits: Any, ends:
                 elif byte == 32 and following & _OTHER:
                     mask, i = _OTHER, then
                 elif byte == 32 and following & _NUMBER and not modern:
-                    mask, i = _NUMBER, then
+                    mask, left, i = _NUMBER, digits - 1, then
                 else:
                     mask = _SPACE
             first = last = cut = i
@@ -169,7 +173,7 @@ def _pieces(offsets: Any, data: Any, table: Any, modern: Any, digits: Any, ends:
 
 
 @njit(cache=True, nogil=True)
-def _pieces_o200k(offsets: Any, data: Any, table: Any, ends: Any, bounds: Any) -> int:
+def _pieces_o200k(offsets: Any, data: Any, table: Any, digits: Any, ends: Any, bounds: Any) -> int:
     m = 0
     for d in range(len(offsets) - 1):
         i, stop = offsets[d], offsets[d + 1]
@@ -213,7 +217,7 @@ def _pieces_o200k(offsets: Any, data: Any, table: Any, ends: Any, bounds: Any) -
                 continue
             mask, left = _SPACE, _ANY
             if flag & _NUMBER:
-                mask, left = _NUMBER, 3
+                mask, left = _NUMBER, digits
             elif flag & _OTHER:
                 mask = _OTHER
             elif data[i] == 32 and after < stop:

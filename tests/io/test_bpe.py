@@ -15,8 +15,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from benchmarks.fuzz_bpe import AWKWARD, same, texts_of
 from curate.analysis import text_buffers
-from curate.io.bpe import SPLIT_PATTERNS, ByteLevelBPE, read_bpe
+from curate.io.bpe import SPLIT_PATTERNS, ByteLevelBPE, library_classes, read_bpe, split_regex
 from curate.kernels import bpe
+from curate.kernels.bpe_split import pieces
 from tests.kernels.texts import texts
 
 PATTERNS = sorted(SPLIT_PATTERNS)
@@ -66,6 +67,18 @@ def test_awkward_and_random_texts(pattern: str) -> None:
 @given(rows=st.lists(texts, max_size=5))
 def test_any_text(pattern: str, rows: list[str]) -> None:
     assert same(trained(pattern), fast(pattern), rows) is None
+
+
+@pytest.mark.parametrize("digits", [1, 3, 0])
+@pytest.mark.parametrize("pattern", PATTERNS)
+@settings(max_examples=40)
+@given(text=texts | st.text(" 1\u0663\u00bda\n.", max_size=20))
+def test_cuts_with_another_rule_for_digits_are_those_of_the_regular_expression(pattern: str, digits: int, text: str) -> None:
+    offsets, data = text_buffers(pl.Series([text]))
+    ends, _ = pieces(offsets, data, pattern, library_classes(), digits)  # type: ignore[arg-type]
+    split = pre_tokenizers.Split(Regex(split_regex(pattern, digits)), "isolated")  # type: ignore[arg-type]
+    cut = [piece.encode() for piece, _ in split.pre_tokenize_str(text)]
+    assert ends.tolist() == np.cumsum([len(piece) for piece in cut], dtype=np.int64).tolist()
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
