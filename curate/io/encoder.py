@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError, InputError
+from schemas import tokenizer_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +54,8 @@ class Encoder:
     _ids: Callable[[list[str]], list[list[int]]]
     _fast: ByteLevelBPE | str
     """The fast path, or why there is none."""
+    digest: str
+    """Of what decides the ids: `schemas.tokenizer_digest`, or of a sentencepiece model's file."""
 
     @classmethod
     def load(cls, tokenizer: str, eos_token: str | None, *, parallel: bool) -> Encoder:
@@ -204,8 +208,9 @@ def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
         with _parallelism(parallel):
             return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
+    source = tokenizer.to_str()
     # Ids may have holes, so the count of tokens is not the limit.
-    return Encoder(path, max(tokenizer.get_vocab().values()) + 1, eos, eos_id, ids, _fast_path(tokenizer.to_str()))
+    return Encoder(path, max(tokenizer.get_vocab().values()) + 1, eos, eos_id, ids, _fast_path(source), _digest(source))
 
 
 @functools.lru_cache(maxsize=1)
@@ -214,6 +219,11 @@ def _fast_path(source: str) -> ByteLevelBPE | str:
     from curate.io.bpe import read_bpe
 
     return read_bpe(source)
+
+
+@functools.lru_cache(maxsize=1)
+def _digest(source: str) -> str:
+    return tokenizer_digest(json.loads(source))
 
 
 def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
@@ -227,12 +237,13 @@ def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> En
     if eos_id < 0 or processor.is_unknown(eos_id):
         raise InputError(f"{path}: has no token {eos_token or '</s>'!r} to close documents with; set eos_token")
     threads = (os.cpu_count() or 1) if parallel else 1
+    digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
     def ids(texts: list[str]) -> list[list[int]]:
         encoded: list[list[int]] = processor.encode(texts, out_type=int, num_threads=threads)
         return encoded
 
-    return Encoder(path, processor.vocab_size(), processor.id_to_piece(eos_id), eos_id, ids, "sentencepiece model")
+    return Encoder(path, processor.vocab_size(), processor.id_to_piece(eos_id), eos_id, ids, "sentencepiece model", digest)
 
 
 @contextlib.contextmanager
