@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from curate.declare import Batch, InputJob, Shards, Single, Stage, Work
-from curate.errors import InputError
+from curate.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +70,18 @@ class Tokenize(InputJob):
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the job reads."""
         return ("split", "source") if self.count else ("split",)
+
+    def guard(self, folder: Path) -> None:
+        """Shards of another tokenizer are not replaced: their ids mean nothing to this one, nor to what was trained on them."""
+        from curate.io.encoder import Encoder
+        from curate.io.layouts import tokenizer_of
+
+        there = tokenizer_of(folder / "data")
+        if there is not None and there != (own := Encoder.load(self.tokenizer, self.eos_token, parallel=False).digest):
+            raise OutputError(
+                f"{folder}: holds shards of another tokenizer (digest {there}, that of {self.tokenizer} is {own}): "
+                "name another folder, or remove this one"
+            )
 
     def stages(self) -> tuple[Stage, ...]:
         if self.count:

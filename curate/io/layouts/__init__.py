@@ -21,11 +21,22 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from curate.errors import InputError, OutputError
 from curate.io.files import atomic
+from curate.io.token_shards import HEADER
 
 if TYPE_CHECKING:
     from curate.io.token_shards import Documents
 
-__all__ = ["RECORD", "Files", "Layout", "check_layout", "open_layout", "read_record", "verify_files", "write_layout"]
+__all__ = [
+    "RECORD",
+    "Files",
+    "Layout",
+    "check_layout",
+    "open_layout",
+    "read_record",
+    "tokenizer_of",
+    "verify_files",
+    "write_layout",
+]
 
 Layout = Literal["megatron", "nanogpt", "datasets", "mds"]
 
@@ -153,6 +164,15 @@ def open_layout(folder: Path, record: dict[str, Any], split: str) -> Documents:
             raise InputError(f"{path}: has {path.stat().st_size} bytes, {RECORD} says {entry['size']}; tokenize again")
     documents: Documents = _module(record["layout"]).open_split(folder, split, record["eos_id"])
     return documents
+
+
+def tokenizer_of(folder: Path) -> str | None:
+    """The digest of the tokenizer that wrote the shards in a folder, in whatever layout; None when it holds none."""
+    for name in (HEADER, RECORD):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            digest = json.loads((folder / name).read_bytes()).get("tokenizer_blake2b")
+            return digest if isinstance(digest, str) else None
+    return None
 
 
 def verify_files(folder: Path, record: dict[str, Any], split: str) -> None:
