@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from curate.io.bpe import ByteLevelBPE
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "load_tokenizer"]
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -185,14 +185,19 @@ def _eos_token(config: dict[str, Any]) -> str | None:
     return token.get("content") if isinstance(token, dict) else token
 
 
-def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
+def load_tokenizer(path: Path) -> Any:
+    """A tokenizer.json for the tokenizers library. Raises InputError."""
     from tokenizers import Tokenizer
 
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        return Tokenizer.from_file(str(path))
     # The library raises a bare Exception for a file that is not a tokenizer.
     except Exception as error:
         raise InputError(f"{path}: not a tokenizer: {error}") from error
+
+
+def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
+    tokenizer = load_tokenizer(path)
     eos = eos_token or _eos_token(_config(path))
     if eos is None:
         raise InputError(f"{path}: no tokenizer_config.json beside it names an eos_token; set eos_token")

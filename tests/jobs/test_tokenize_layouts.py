@@ -34,7 +34,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
-def ids(folder: Path, split: str) -> list[list[int]]:
+def documents(folder: Path, split: str) -> list[list[int]]:
     found = Documents.of(folder, read_header(folder), split)
     return [found[i].tolist() for i in range(len(found))]
 
@@ -50,9 +50,9 @@ def test_a_layout_holds_the_documents_of_our_own_shards(tmp_path: Path, tokenize
     for name in ("vocab_size", "eos_id", "tokenizer_blake2b"):
         assert record[name] == header[name]
     for split in ("train", "validation"):
-        expected = ids(tmp_path / "ours/data", split)
+        expected = documents(tmp_path / "ours/data", split)
         found = read_all(layout, data, split)
-        assert found == (sum(expected, []) if layout == "nanogpt" else expected)
+        assert found == ([token for ids in expected for token in ids] if layout == "nanogpt" else expected)
         assert [part.tolist() for _, part in open_layout(data, record, split).iterate()] == expected
     assert Tokenizer.from_file(str(data / "tokenizer/tokenizer.json")).get_vocab_size() == record["vocab_size"]
     assert work.results["index"][0]["rows_out"] == 100
