@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from curate.kernels.bpe import Merges, Pieces
     from curate.kernels.bpe_split import Classes, Pattern
 
-__all__ = ["AWKWARD", "SPLIT_PATTERNS", "ByteLevelBPE", "read_bpe"]
+__all__ = ["AWKWARD", "SPLIT_PATTERNS", "ByteLevelBPE", "byte_letters", "read_bpe"]
 
 _LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
@@ -185,6 +185,11 @@ def _alphabet() -> dict[str, int]:
     printing = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printing]
     return {chr(byte): byte for byte in printing} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
+
+
+def byte_letters() -> dict[int, str]:
+    """The letter that stands for each byte in the vocabulary of a tokenizer.json."""
+    return {byte: letter for letter, byte in _alphabet().items()}
 
 
 @functools.cache

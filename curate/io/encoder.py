@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.errors import CurateError, InputError
+from curate.errors import CurateError, InputError, UsageError
 from schemas import tokenizer_digest
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from curate.io.bpe import ByteLevelBPE
+    from curate.io.tiktoken import RanksPattern
 
 __all__ = ["Encoder", "load_tokenizer"]
 
@@ -56,13 +57,24 @@ class Encoder:
     """The fast path, or why there is none."""
     digest: str
     """Of what decides the ids: `schemas.tokenizer_digest`, or of a sentencepiece model's file."""
+    note: str = ""
+    """What was known or guessed of a ranks file."""
+    _made: str | None = None
+    """The tokenizer.json that a ranks file was made into."""
 
     @classmethod
-    def load(cls, tokenizer: str, eos_token: str | None, *, parallel: bool) -> Encoder:
-        """The tokenizer at a path (folder, tokenizer.json, or .model), on all cores or on one.
+    def load(
+        cls, tokenizer: str, eos_token: str | None, *, parallel: bool, split_pattern: RanksPattern | None = None
+    ) -> Encoder:
+        """The tokenizer at a path (folder, tokenizer.json, .model, or tiktoken's ranks), on all cores or on one.
 
-        Raises InputError when there is none, or when it has no token to close documents with.
+        `split_pattern`: how text is cut, of a ranks file. Raises InputError when there is none, or when it has no token to
+        close documents with; UsageError for a `split_pattern` where the tokenizer says that itself.
         """
+        from tokenizers import Tokenizer
+
+        from curate.io.tiktoken import convert, is_ranks
+
         path = Path(tokenizer)
         if path.is_dir():
             # The folder of a job holds its results in data/.
@@ -72,7 +84,15 @@ class Encoder:
                 raise InputError(f"{path}: no tokenizer.json or tokenizer.model there; train one with `curate tokenizer train`")
             path = found[0]
         if not path.is_file():
-            raise InputError(f"{path}: no such tokenizer; give a folder with a tokenizer.json, that file, or a .model")
+            raise InputError(
+                f"{path}: no such tokenizer; give a folder with a tokenizer.json, that file, a .model or .tiktoken"
+            )
+        if is_ranks(path):
+            made = convert(path, split_pattern, eos_token)
+            encoder = _from_library(path, Tokenizer.from_str(made.source), made.eos, parallel)
+            return replace(encoder, note=made.note, _made=made.source)
+        if split_pattern is not None:
+            raise UsageError(f"split_pattern: goes with a tiktoken ranks file; {path} says itself how text is cut")
         return (_load_sentencepiece if path.suffix == ".model" else _load_json)(path, eos_token, parallel)
 
     @property
@@ -149,6 +169,13 @@ class Encoder:
         """Copy the tokenizer's files; its configuration names the end-of-text token that was used."""
         from curate.io.files import atomic
 
+        if self._made is not None:
+            config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": self.eos_token}
+            config["clean_up_tokenization_spaces"] = False
+            for name, content in (("tokenizer.json", self._made), ("tokenizer_config.json", json.dumps(config, indent=2))):
+                with atomic(folder / name) as file:
+                    file.write((content + "\n").encode())
+            return
         names = TOKENIZER_FILES if self.path.name in TOKENIZER_FILES else (*TOKENIZER_FILES[1:-1], self.path.name)
         for name in names:
             source = self.path.with_name(name)
@@ -201,6 +228,11 @@ def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
     eos = eos_token or _eos_token(_config(path))
     if eos is None:
         raise InputError(f"{path}: no tokenizer_config.json beside it names an eos_token; set eos_token")
+    return _from_library(path, tokenizer, eos, parallel)
+
+
+def _from_library(path: Path, tokenizer: Any, eos: str, parallel: bool) -> Encoder:
+    """The encoder of a tokenizer of the tokenizers library."""
     eos_id = tokenizer.token_to_id(eos)
     if eos_id is None:
         raise InputError(f"{path}: has no token {eos!r} to close documents with; set eos_token")

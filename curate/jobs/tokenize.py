@@ -58,6 +58,11 @@ class Tokenize(InputJob):
     eos_token: str | None = Field(
         None, description="The token that closes a document; default: the one that the tokenizer's configuration names."
     )
+    split_pattern: Literal["gpt2", "cl100k", "llama3", "qwen2", "o200k"] | None = Field(
+        None,
+        description="Of a .tiktoken file, which does not say it: how text is cut before it is merged. Default: that of the "
+        "published file that it is, by its digest or its number of ranks.",
+    )
     layout: Literal["curate", "megatron", "nanogpt", "datasets", "mds"] = Field(
         "curate",
         description="How shards are laid out: curate's own; Megatron-LM's .bin and .idx; nanoGPT's .bin of uint16; a folder "
@@ -73,11 +78,10 @@ class Tokenize(InputJob):
 
     def guard(self, folder: Path) -> None:
         """Shards of another tokenizer are not replaced: their ids mean nothing to this one, nor to what was trained on them."""
-        from curate.io.encoder import Encoder
         from curate.io.layouts import tokenizer_of
 
         there = tokenizer_of(folder / "data")
-        if there is not None and there != (own := Encoder.load(self.tokenizer, self.eos_token, parallel=False).digest):
+        if there is not None and there != (own := self._load(parallel=False).digest):
             raise OutputError(
                 f"{folder}: holds shards of another tokenizer (digest {there}, that of {self.tokenizer} is {own}): "
                 "name another folder, or remove this one"
@@ -92,7 +96,6 @@ class Tokenize(InputJob):
         """Say which way the texts go: the fast path only if it gives the first of them the library's ids."""
         import polars as pl
 
-        from curate.io.encoder import Encoder
         from curate.io.layouts import check_layout
 
         first, size = [], 0
@@ -103,10 +106,12 @@ class Tokenize(InputJob):
             size += int(sizes.sum())
             if size >= CHECKED_BYTES:
                 break
-        encoder = Encoder.load(self.tokenizer, self.eos_token, parallel=True)
+        encoder = self._load(parallel=True)
         if self.layout != "curate":
             check_layout(self.layout, encoder.vocab_size)
         encoder = encoder.checked(pl.concat(first) if first else pl.Series([], dtype=pl.String))
+        if encoder.note:
+            work.say(encoder.note)
         work.say(encoder.route)
         return {"route": encoder.route, "fast": encoder.fast, "tokenizer_blake2b": encoder.digest}
 
@@ -144,16 +149,20 @@ class Tokenize(InputJob):
             "written": written,
         }
 
+    def _load(self, *, parallel: bool) -> Encoder:
+        from curate.io.encoder import Encoder
+
+        return Encoder.load(self.tokenizer, self.eos_token, parallel=parallel, split_pattern=self.split_pattern)
+
     def _place(self, work: Work) -> Path:
         """Where shards of ours are written: what they are to be, or what another layout is made of."""
         return work.folder / "data" if self.layout == "curate" else work.folder / "work" / "shards"
 
     def _encoder(self, work: Work) -> Encoder:
         """The encoder of one unit of input, on the way that the check found. Raises InputError when it is another tokenizer."""
-        from curate.io.encoder import Encoder
 
         # Units of input are spread over worker processes, so each encodes on one thread; a single unit may use all cores.
-        encoder = Encoder.load(self.tokenizer, self.eos_token, parallel=work.shards == 1)
+        encoder = self._load(parallel=work.shards == 1)
         check = work.results["check"][0]
         if encoder.digest != check["tokenizer_blake2b"]:
             raise InputError(f"{self.tokenizer}: changed while the run was under way: run again, and it starts over")

@@ -1,4 +1,4 @@
-"""`curate inspect` on token shards, ours or in another tool's layout: how many, how long, which tokens, and documents decoded."""
+"""`curate inspect` on token shards, in whatever layout: how many, how long, which tokens, and documents decoded."""
 
 from __future__ import annotations
 

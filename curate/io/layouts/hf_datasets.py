@@ -1,7 +1,7 @@
 """Hugging Face `datasets`: a folder that `load_from_disk` loads, its splits with one column `input_ids` (lists of int32).
 
-Facts from huggingface/datasets src/datasets/arrow_dataset.py and dataset_dict.py: `dataset_dict.json` names the splits; each has a
-folder with `data-NNNNN-of-NNNNN.arrow` (Arrow's stream format), `state.json` (the files and a fingerprint) and
+Facts from huggingface/datasets src/datasets/arrow_dataset.py and dataset_dict.py: `dataset_dict.json` names the splits. Each
+has a folder with `data-NNNNN-of-NNNNN.arrow` (Arrow's stream format), `state.json` (the files and a fingerprint) and
 `dataset_info.json` (the features). The files are mapped, not loaded.
 """
 
