@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ class Encoder:
     vocab_size: int
     eos_token: str
     eos_id: int
-    _ids: Callable[[list[str]], list[list[int]]]
+    _ids: Callable[[list[str]], Sequence[Sequence[int] | NDArray[Any]]]
     _fast: ByteLevelBPE | str
     """The fast path, or why there is none."""
     digest: str
@@ -152,7 +152,7 @@ class Encoder:
     def _by_library(self, texts: pl.Series) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         import numpy as np
 
-        # The libraries hand out one list a text, so there is a loop over texts, not over tokens.
+        # The libraries hand out one list or array a text, so there is a loop over texts, not over tokens.
         encoded = self._ids(texts.to_list())
         lengths = np.fromiter((len(ids) + 1 for ids in encoded), np.int64, len(encoded))
         ends = np.cumsum(lengths)
@@ -276,8 +276,9 @@ def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> En
     threads = (os.cpu_count() or 1) if parallel else 1
     digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
-    def ids(texts: list[str]) -> list[list[int]]:
-        encoded: list[list[int]] = processor.encode(texts, out_type=int, num_threads=threads)
+    def ids(texts: list[str]) -> list[NDArray[Any]]:
+        # Arrays: lists of numbers take a third of the time again.
+        encoded: list[NDArray[Any]] = processor.encode(texts, out_type="numpy", num_threads=threads)
         return encoded
 
     return Encoder(path, processor.vocab_size(), processor.id_to_piece(eos_id), eos_id, ids, "sentencepiece model", digest)

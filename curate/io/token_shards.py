@@ -4,8 +4,8 @@ A shard is `NAME.bin`, the ids of its documents one after another (little-endian
 documents + 1 little-endian uint64 positions: document i is tokens[idx[i]:idx[i+1]], its last token the end-of-text id.
 `tokens.json` beside them names the shards of each split, with their counts and checksums.
 
-To read them: `Documents.of(folder, header, split)` is a sequence of documents, mapped and not loaded. A place in it is one
-number, that of the next document, so that whoever reads can stop, keep the number, and go on with `iterate(number)`.
+To read them: `open_split(folder, "train")` is a sequence of documents, mapped and not loaded. A place in it is one number, that
+of the next document, so that whoever reads can stop, keep the number, and go on with `iterate(number)`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ __all__ = [
     "TokenDtype",
     "blocks",
     "dtype_for",
+    "open_split",
     "read",
     "read_header",
     "write_header",
@@ -171,6 +172,15 @@ def read(
         if found != entry["blake2b"]:
             raise InputError(f"{path}: its BLAKE2b is {found}, {HEADER} says {entry['blake2b']}; tokenize again")
     return tokens, positions
+
+
+def open_split(folder: str | Path, split: str) -> Documents:
+    """The documents of a split of a folder of token shards: `len(documents)`, `documents[i]`, `documents.iterate(start)`.
+
+    Files are checked by their size when they are first needed. Raises InputError for a folder without a header, a split that
+    is not there, or a shard that is missing or cut off.
+    """
+    return Documents.of(Path(folder), read_header(Path(folder)), split)
 
 
 class Part(Protocol):

@@ -14,7 +14,7 @@ from curate.engine.chain import run_command
 from curate.errors import InputError, OutputError
 from curate.io.encoder import Encoder
 from curate.io.layouts import Layout, open_layout, read_record
-from curate.io.token_shards import Documents, read_header
+from curate.io.token_shards import Documents, open_split, read_header
 from curate.jobs.tokenize import Tokenize
 from curate.jobs.tokenizer import TrainTokenizer
 from curate.report.watch import Silent
@@ -60,20 +60,20 @@ def test_a_layout_holds_the_documents_of_our_own_shards(tmp_path: Path, tokenize
 
 def test_documents_have_numbers_and_a_reader_goes_on_from_one(tmp_path: Path, tokenizer: Path) -> None:
     run_job(Tokenize(tokenizer=str(tokenizer)), tmp_path, INPUT)
-    found = Documents.of(tmp_path / "data", read_header(tmp_path / "data"), "train")
+    found = open_split(tmp_path / "data", "train")
     assert len(found) == 100
     every = [part.tolist() for _, part in found.iterate()]
     assert [found[i].tolist() for i in (0, 49, 50, 99)] == [every[i] for i in (0, 49, 50, 99)]
     walk = found.iterate()
     for _ in range(60):
         place, _ = next(walk)
-    again = Documents.of(tmp_path / "data", read_header(tmp_path / "data"), "train")
+    again = open_split(str(tmp_path / "data"), "train")
     assert [part.tolist() for _, part in again.iterate(place)] == every[60:]
     for i in (-1, 100):
         with pytest.raises(IndexError, match=f"document {i} of 100"):
             found[i]
     with pytest.raises(InputError, match="there is no split 'trian'; did you mean 'train'"):
-        Documents.of(tmp_path / "data", read_header(tmp_path / "data"), "trian")
+        open_split(tmp_path / "data", "trian")
 
 
 @pytest.fixture
