@@ -41,12 +41,20 @@ class Tokenize(InputJob):
     id. With `count` it writes `counts.json` alone: documents, tokens (the end-of-text tokens too) and bytes by split and
     source.
 
+    With `layout` the shards are those of Megatron-LM, nanoGPT, datasets or MosaicML streaming, each written as its owner
+    reads it, with `shards.json` (see `schemas/shards.json`) in place of `tokens.json`; `train` reads `tokens.json` alone.
+
+    A header holds a digest of what decides the tokenizer's ids. A folder with shards of another tokenizer is left as it is: the
+    run is refused. A `.tiktoken` file becomes a tokenizer.json with the same ids; its special tokens are those of the published
+    file that it is, else `eos_token` (or `<|endoftext|>`) with the first id that is free.
+
     Byte-level BPE with a known split pattern (gpt2, llama3 and cl100k, qwen2, o200k), without a normalizer, takes a fast
     path: the same ids as the tokenizers library, which is checked on the first texts of each run. Everything else goes
     through the tokenizer's library. The run says which way its texts went, and why.
 
     Memory: a batch of texts and its ids, 8 bytes a document of the unit of input, and on the fast path up to 200 MB of
-    pieces met before. Disk: 2 bytes a token (4 from 65537 ids on), and 8 a document.
+    pieces met before. Disk: 2 bytes a token (4 from 65537 ids on), and 8 a document;
+    with another `layout` that while it runs, and for datasets and mds 4 bytes a token in the end.
     """
 
     job: Literal["tokenize"] = "tokenize"

@@ -193,3 +193,19 @@ def test_the_tokenizer_beside_the_shards_is_the_one_that_wrote_them(copy: Path) 
     file.write_text("{}")
     with pytest.raises(DataError, match="not a tokenizer"):
         open_shards(copy)
+
+
+def test_tokenizers_with_one_vocabulary_and_other_merges_are_two(copy: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from train.tokenizer import same_ids
+
+    own = AutoTokenizer.from_pretrained(copy / "tokenizer")
+    own.save_pretrained(copy / "saved")
+    assert same_ids(own, AutoTokenizer.from_pretrained(copy / "saved"))
+    content = json.loads((copy / "saved" / "tokenizer.json").read_text())
+    content["model"]["merges"].pop()
+    (copy / "saved" / "tokenizer.json").write_text(json.dumps(content))
+    other = AutoTokenizer.from_pretrained(copy / "saved")
+    assert other.get_vocab() == own.get_vocab()
+    assert not same_ids(own, other)
