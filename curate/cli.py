@@ -194,6 +194,13 @@ def inspect_command(
         Parameter(help="Which of the four formats the rows are in that steps are tried on; auto: told from the first row."),
     ] = "auto",
     text_column: Annotated[str, Parameter(help="Where the text stands in rows of the text format.")] = "text",
+    document: Annotated[
+        int | None, Parameter(help="Of token shards: print the document of this number, from 1, decoded and as its ids.")
+    ] = None,
+    split: Annotated[str | None, Parameter(help="The split that --document is of; default: the first.")] = None,
+    verify: Annotated[
+        bool, Parameter(negative=(), help="Of token shards: read them whole and check checksums, counts, ids and tokenizer.")
+    ] = False,
     debug: Debug = False,
 ) -> int:
     """Look at data or at a run: what is in it, how much, what was dropped and why, and a few rows.
@@ -218,7 +225,9 @@ def inspect_command(
         return try_steps(_build(Clean, options, set_), rows, sample, html)
     if set_ or html is not None:
         raise UsageError(f"{'--set' if set_ else '--html'}: goes with --steps or --job")
-    return inspect_path(path, rows)
+    if split is not None and document is None:
+        raise UsageError("--split: goes with --document")
+    return inspect_path(path, rows, document=document, split=split, verify=verify)
 
 
 def _recipe_job(recipe: Path, name: str, changes: Sequence[str]) -> Job:

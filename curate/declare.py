@@ -331,6 +331,12 @@ class Job(Options):
         """The stages in order. Must depend on the options alone: workers ask again."""
         raise TypeError(f"{type(self).__name__} declares no stages()")
 
+    def guard(self, folder: Path) -> None:
+        """Raise OutputError where what an earlier run left in `folder` must not be replaced by this one without being asked.
+
+        Asked before the folder is cleared, of a job whose input comes from outside its run.
+        """
+
     def label(self) -> str:
         """The job's name in its run."""
         return self.name or self.job.replace(" ", "-")

@@ -55,6 +55,7 @@ class JobRun:
         self.job = job
         self.folder = folder
         self.target = target
+        self.upstream = upstream
         self.plan: Plan = make_plan(job, folder, save_as, upstream, target)
 
     def finished(self) -> Stats | None:
@@ -203,6 +204,8 @@ def _prepare(run: JobRun, say: Callable[[str], None]) -> None:
                 more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
                 raise OutputError(f"{folder}: holds '{foreign[0]}'{more}, which no run of curate made: name another folder")
         elif earlier.get("digest") != run.plan.digest:
+            if not run.upstream:
+                run.job.guard(folder)
             say(f"{folder}: the options or the input changed since the last run, starting over")
             clear(folder)
         elif (folder / "stats.json").exists():
