@@ -78,7 +78,8 @@ class Conversion:
         if options.keep_extra:
             dialects = lines.unique("parent", keep="first", maintain_order=True)["dialect"]
             rest = extra(record, dialects, (*self._written, "id"), options.text_column)
-            lines = lines.with_columns(rest.gather(lines["parent"]).alias("_rest"))
+            both = [pl.when(part != "").then(part) for part in (pl.lit(rest.gather(lines["parent"])), pl.col("about"))]
+            lines = lines.with_columns(pl.concat_str(both, separator=",", ignore_nulls=True).alias("_rest"))
             if not self._own:  # a layout's row is one text, which takes the rest in
                 joined = pl.concat_str(pl.col("record").str.head(-1), pl.lit(","), "_rest", pl.lit("}"))
                 lines = lines.with_columns(pl.when(pl.col("_rest") != "").then(joined).otherwise("record").alias("record"))
