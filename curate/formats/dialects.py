@@ -226,10 +226,10 @@ def becomes(dialect: str) -> tuple[TargetName, ...]:
     return tuple(name for name, target in TARGETS.items() if DIALECTS[dialect].becomes(target.takes))
 
 
-def kind_of(dialect: str) -> Kind | None:
-    """What rows of a dialect are read as; None for what is read as text's own structure."""
+def kind_of(dialect: str, takes: Kind) -> Kind | None:
+    """What rows of a dialect are read as, for a target that takes a kind; None for what is read as text's own structure."""
     if dialect in DIALECTS:
-        return DIALECTS[dialect].kind
+        return DIALECTS[dialect].read_for(takes)[0]
     return "text" if dialect == "text" else None
 
 

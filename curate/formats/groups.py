@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from curate.formats.how import How
-from curate.formats.judged import about
+from curate.formats.judged import about, joined
 from curate.formats.turns import blank, first_problem
 
 if TYPE_CHECKING:
@@ -63,10 +63,7 @@ def _about(rows: pl.DataFrame, **members: pl.Expr) -> pl.Expr:
     import polars as pl
 
     new = about(**members)
-    if "about" not in rows.columns:
-        return new
-    both = [pl.when(part != "").then(part) for part in (pl.col("about"), new)]
-    return pl.concat_str(both, separator=",", ignore_nulls=True).alias("about")
+    return joined(pl.col("about"), new) if "about" in rows.columns else new
 
 
 def pairs(rows: pl.DataFrame, how: How) -> pl.DataFrame:
@@ -89,8 +86,8 @@ def pairs(rows: pl.DataFrame, how: How) -> pl.DataFrame:
     # Where others were left out for a reason of their own, a last one is not worth a second word.
     with_others = pl.col("row").is_in(bad["row"].unique().implode())
     met = met.filter((pl.col("after") > pl.col("place")) | ((pl.col("of") == 1) & ~with_others))
-    alone = (pl.col("problem") == "unscored") & (pl.len().over("row") == 1)
-    bad = bad.with_columns(pl.when(alone & (pl.col("of") == 0)).then(pl.lit("one_answer")).otherwise("problem").alias("problem"))
+    alone = (pl.col("problem") == "unscored") & (pl.len().over("row") == 1) & (pl.col("of") == 0)
+    bad = bad.with_columns(pl.when(alone).then(pl.lit("one_answer")).otherwise("problem").alias("problem"))
     if how.pairs == "best_worst":
         met = met.filter((pl.col("place") == 0) & (pl.col("after") == pl.col("of") - 1))
     margin = pl.col("score_chosen") - pl.col("score_rejected")
@@ -105,7 +102,7 @@ def pairs(rows: pl.DataFrame, how: How) -> pl.DataFrame:
     return lines.sort("row", maintain_order=True).drop("row")
 
 
-_PAIR = ("margin", "score_chosen", "score_rejected", "model_chosen", "model_rejected")
+_PAIR = ("score_chosen", "score_rejected", "model_chosen", "model_rejected")
 
 
 def best(rows: pl.DataFrame, how: How) -> pl.DataFrame:

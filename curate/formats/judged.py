@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from curate.formats.how import How
 
-__all__ = ["ABOUT", "SCORES", "about", "disputed", "number", "scores_of", "words_of"]
+__all__ = ["ABOUT", "SCORES", "about", "disputed", "joined", "number", "scores_of", "words_of"]
 
 SCORES = {
     "score_chosen": ("score_chosen", "chosen_score", "chosen_rating", "chosen-rating", "chosen_avg_rating"),
@@ -36,6 +36,13 @@ def about(**members: pl.Expr) -> pl.Expr:
     return pl.concat_str(parts, separator=",", ignore_nulls=True).alias("about")
 
 
+def joined(*parts: pl.Expr) -> pl.Expr:
+    """Members of one object from several, each the text of its members or empty."""
+    import polars as pl
+
+    return pl.concat_str([pl.when(part != "").then(part) for part in parts], separator=",", ignore_nulls=True).alias("about")
+
+
 def number(text: pl.Expr) -> pl.Expr:
     """A text as a number; null where it is none, as in "N/A", or not finite."""
     import polars as pl
@@ -55,7 +62,7 @@ def words_of(record: pl.Series, *names: str) -> pl.DataFrame:
 
 
 def scores_of(record: pl.Series) -> pl.DataFrame:
-    """`score_chosen`, `score_rejected`, `margin` of rows with two answers, and `about`, which says the same as members.
+    """`score_chosen`, `score_rejected`, `margin` of rows with two answers, and `about`, the scores as members.
 
     The margin is the row's own, else the difference of the scores; null where there is neither.
     """
@@ -65,7 +72,7 @@ def scores_of(record: pl.Series) -> pl.DataFrame:
     scores = words.select(pl.coalesce(number(pl.col(name)) for name in names).alias(to) for to, names in SCORES.items())
     margin = pl.coalesce("margin", pl.col("score_chosen") - pl.col("score_rejected"))
     scores = scores.with_columns(margin.alias("margin"))
-    return scores.with_columns(about(**{name: pl.col(name) for name in SCORES}))
+    return scores.with_columns(about(**{name: pl.col(name) for name in ("score_chosen", "score_rejected")}))
 
 
 def disputed(rows: pl.DataFrame, how: How) -> pl.DataFrame:

@@ -128,8 +128,8 @@ def read_paths(record: pl.Series) -> pl.DataFrame:
                 lines.append((row, _path(tree, place), message.model, message.lang, None))
             elif message.role == "user" and place not in replied:
                 lines.append((row, None, None, None, "unanswered"))
-    schema = {"parent": pl.Int64, "turns": message_list(), "model": pl.String, "lang": pl.String, "problem": pl.String}
-    rows = pl.DataFrame(lines, schema=schema, orient="row")
+    schema = {"turns": message_list(), "model": pl.String(), "lang": pl.String(), "problem": pl.String()}
+    rows = pl.DataFrame(lines, schema={"parent": pl.Int64(), **schema}, orient="row")
     return rows.select("parent", "turns", about(model=pl.col("model"), lang=pl.col("lang")), "problem")
 
 
@@ -156,12 +156,6 @@ def read_groups(record: pl.Series) -> pl.DataFrame:
         for place, several in answers.items():
             lang = tree[place].lang if place >= 0 else None
             lines.append((row, _path(tree, place), several, lang, None if place >= 0 else "empty"))
-    schema = {
-        "parent": pl.Int64,
-        "turns": message_list(),
-        "answers": pl.List(answer_type()),
-        "lang": pl.String,
-        "problem": pl.String,
-    }
-    rows = pl.DataFrame(lines, schema=schema, orient="row")
+    schema = {"turns": message_list(), "answers": pl.List(answer_type()), "lang": pl.String(), "problem": pl.String()}
+    rows = pl.DataFrame(lines, schema={"parent": pl.Int64(), **schema}, orient="row")
     return rows.select("parent", "turns", "answers", about(lang=pl.col("lang")), "problem")

@@ -14,7 +14,7 @@ from curate.declare import FormatName
 from curate.formats import layouts, templates
 from curate.formats.groups import best, pairs
 from curate.formats.how import How
-from curate.formats.judged import disputed
+from curate.formats.judged import about, disputed, joined
 from curate.formats.messages import SEPARATOR
 from curate.formats.turns import Kind, as_chats, content_of, first_problem, lone_user
 
@@ -45,7 +45,7 @@ class Target:
 
     takes: Kind
     write: Callable[[pl.DataFrame, How], pl.DataFrame]
-    """Gives a line a row, in their order; or else keeps `about` itself."""
+    """Gives a line a row, in their order."""
 
     format: FormatName | None = None
     """Which of the four formats the rows are in; None: a layout of another tool, written as whole rows."""
@@ -191,6 +191,7 @@ def _unpaired(rows: pl.DataFrame, how: How) -> pl.DataFrame:
     """A pair as two rows of turns, the chosen answer a good one, the rejected a bad one."""
     import polars as pl
 
+    rows = disputed(rows, how)
     both = [
         _chosen(rows.with_columns(chosen=name), how).with_columns(label=name == "chosen") for name in ("chosen", "rejected")
     ]
@@ -227,5 +228,7 @@ def written(rows: pl.DataFrame, kind: Kind, target: Target, how: How) -> pl.Data
     if kind in ("pair", "group") and "instruction" not in rows.columns:
         rows = rows.with_columns(lone_user(pl.col("turns")).alias("instruction"))
     rows = _WAYS[kind, target.takes](rows, how)
+    if "margin" in rows.columns and "margin" not in target.members:
+        rows = rows.with_columns(joined(about(margin=pl.col("margin")), pl.col("about")))
     lines = target.write(rows, how)
-    return lines.with_columns(rows["about"]) if "about" in rows.columns and "about" not in lines.columns else lines
+    return lines.with_columns(rows["about"]) if "about" in rows.columns else lines

@@ -78,11 +78,12 @@ def test_the_best_answer_needs_no_other():
 def test_what_is_known_of_answers_goes_with_them():
     rows = groups([("a", 1.0, "m"), ("b", 3.5, 'n"')], [("a", 1.0), ("b", 0.0)], about=['"lang":"en"', ""])
     told = [json.loads(f"{{{text}}}") for text in pairs(rows, How())["about"]]
-    first = {"lang": "en", "margin": 2.5, "score_chosen": 3.5, "score_rejected": 1.0}
+    first = {"lang": "en", "score_chosen": 3.5, "score_rejected": 1.0}
     assert told == [
         {**first, "model_chosen": 'n"', "model_rejected": "m"},
-        {"margin": 1.0, "score_chosen": 1.0, "score_rejected": 0.0},
+        {"score_chosen": 1.0, "score_rejected": 0.0},
     ]
+    assert pairs(rows, How())["margin"].to_list() == [2.5, 1.0]
     told = [json.loads(f"{{{text}}}") for text in best(rows, How())["about"]]
     assert told == [{"lang": "en", "score": 3.5, "model": 'n"'}, {"score": 1.0}]
 
