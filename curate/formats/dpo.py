@@ -69,4 +69,4 @@ def read(record: pl.Series) -> pl.DataFrame:
         turns_of("rejected", "assistant").alias("rejected"),
         first_problem(unreadable=~pl.col("read")),
     )
-    return compared(rows).with_columns(scores_of(record))
+    return compared(rows).hstack(scores_of(record))

@@ -65,6 +65,6 @@ def reader(chosen: str, rejected: str, *prompt: str) -> Callable[[pl.Series], pl
                 empty_instruction=blank(pl.col("instruction")),
                 empty_output=blank(pl.col("chosen")) | blank(pl.col("rejected")),
             ),
-        ).with_columns(scores_of(record))
+        ).hstack(scores_of(record))
 
     return read

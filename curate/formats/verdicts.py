@@ -186,7 +186,7 @@ def read_shp(record: pl.Series) -> pl.DataFrame:
     words = words_of(record, "labels", "score_A", "score_B")
     first = words["labels"].replace_strict({"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0}, default=None, return_dtype=pl.Float64)
     votes = words.select(number(pl.col("score_A")), number(pl.col("score_B")))
-    rows = rows.with_columns(votes, pl.lit(first).alias("first"), pl.lit(None, pl.String).alias("model"))
+    rows = rows.hstack(votes).with_columns(pl.lit(first).alias("first"), pl.lit(None, pl.String).alias("model"))
     both = pl.col("score_A").is_not_null() & pl.col("score_B").is_not_null() & pl.col("first").is_not_null()
     ahead = (pl.col("score_A") - pl.col("score_B")).sign()
     rows = rows.with_columns(
