@@ -191,7 +191,7 @@ DIALECTS: dict[str, Dialect] = {
     ),
     "kto": Dialect(
         "turns",
-        kto.read,
+        kto.reader(sharegpt.read, openai.read, alpaca.read),
         (("conversations", "kto_tag"), ("messages", "kto_tag"), ("instruction", "output", "kto_tag")),
         ("input", "system", "history"),
     ),

@@ -5,9 +5,9 @@ https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from curate.formats import alpaca, openai, sharegpt
 from curate.formats.decode import Members
 from curate.formats.judged import words_of
 from curate.formats.turns import first_problem
@@ -15,22 +15,30 @@ from curate.formats.turns import first_problem
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["read"]
+__all__ = ["reader"]
 
 _TAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def read(record: pl.Series) -> pl.DataFrame:
-    """Rows as turns whose answer is labelled. A tag that is neither true nor false is `unreadable`."""
-    import polars as pl
+def reader(
+    sharegpt: Callable[[pl.Series], pl.DataFrame],
+    messages: Callable[[pl.Series], pl.DataFrame],
+    alpaca: Callable[[pl.Series], pl.DataFrame],
+) -> Callable[[pl.Series], pl.DataFrame]:
+    """A reader of rows with a tag, from those of the rows without. A tag that is neither true nor false is `unreadable`."""
 
-    members = Members(record, ("conversations", "messages"))
-    talk = members.there("conversations")
-    chat = members.there("messages") & ~talk
-    label = words_of(record, "kto_tag")["kto_tag"].replace_strict(_TAGS, default=None, return_dtype=pl.Boolean)
-    done = []
-    for read_as, held in ((sharegpt.read, talk), (openai.read, chat), (alpaca.read, ~(talk | chat))):
-        if held.any():
-            done.append(read_as(record.filter(held)).with_columns(held.arg_true().alias("row")))
-    rows = pl.concat(done, how="diagonal").sort("row").drop("row").with_columns(label.alias("label"))
-    return rows.with_columns(pl.coalesce("problem", first_problem(unreadable=pl.col("label").is_null())))
+    def read(record: pl.Series) -> pl.DataFrame:
+        import polars as pl
+
+        members = Members(record, ("conversations", "messages"))
+        talk = members.there("conversations")
+        chat = members.there("messages") & ~talk
+        label = words_of(record, "kto_tag")["kto_tag"].replace_strict(_TAGS, default=None, return_dtype=pl.Boolean)
+        done = []
+        for untagged, held in ((sharegpt, talk), (messages, chat), (alpaca, ~(talk | chat))):
+            if held.any():
+                done.append(untagged(record.filter(held)).with_columns(held.arg_true().alias("row")))
+        rows = pl.concat(done, how="diagonal").sort("row").drop("row").with_columns(label.alias("label"))
+        return rows.with_columns(pl.coalesce("problem", first_problem(unreadable=pl.col("label").is_null())))
+
+    return read
