@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from curate.formats.decode import Members
 from curate.formats.judged import words_of
-from curate.formats.turns import first_problem
+from curate.formats.turns import as_chats, first_problem
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["reader"]
 
 _TAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _as_messages(rows: pl.DataFrame) -> pl.DataFrame:
+    """Turns with the JSON text of their chats, which turns that are read beside messages must have too."""
+    chats = as_chats(rows.rename({"row": "parent"}))
+    return rows.drop("problem").hstack(chats.select("messages", "problem"))
 
 
 def reader(
@@ -37,7 +43,8 @@ def reader(
         done = []
         for untagged, held in ((sharegpt, talk), (messages, chat), (alpaca, ~(talk | chat))):
             if held.any():
-                done.append(untagged(record.filter(held)).with_columns(held.arg_true().alias("row")))
+                part = untagged(record.filter(held)).with_columns(held.arg_true().alias("row"))
+                done.append(part if chat is held or not chat.any() else _as_messages(part))
         rows = pl.concat(done, how="diagonal").sort("row").drop("row").with_columns(label.alias("label"))
         return rows.with_columns(pl.coalesce("problem", first_problem(unreadable=pl.col("label").is_null())))
 

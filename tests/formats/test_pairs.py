@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from curate.formats.convert import detect_dialect
+from curate.formats.convert import convert, detect_dialect
 from curate.formats.how import How
 from tests.formats.rows import about, assistant, lines, rows, user
 
@@ -201,5 +203,13 @@ def test_kto_tags(row):
         assert lines({**row, "kto_tag": tag}, "trl_kto")[0]["label"] is False
     for tag in ("maybe", 2, [True]):
         assert lines({**row, "kto_tag": tag}, "trl_kto") == ["unreadable"]
+    call = {"role": "assistant", "content": "b", "tool_calls": []}
+    mixed = rows(
+        {**row, "kto_tag": True},
+        {"messages": [user("a"), call], "kto_tag": True},
+        {"conversations": [{"from": "human", "value": "x"}], "kto_tag": 1},
+    )
+    chats = convert(mixed, "chat")
+    assert [[turn["content"] for turn in json.loads(chat)] for chat in chats["messages"]] == [["a", "b"], ["a", "b"], ["x"]]
     mixed = rows({**row, "kto_tag": True}, {"conversations": [{"from": "human", "value": "x"}], "kto_tag": 0})
     assert detect_dialect(mixed).to_list() == ["kto", "kto"]
