@@ -43,8 +43,9 @@ def reader(
         done = []
         for untagged, held in ((sharegpt, talk), (messages, chat), (alpaca, ~(talk | chat))):
             if held.any():
-                part = untagged(record.filter(held)).with_columns(held.arg_true().alias("row"))
-                done.append(part if chat is held or not chat.any() else _as_messages(part))
+                done.append(untagged(record.filter(held)).with_columns(held.arg_true().alias("row")))
+        if any("messages" in part.columns for part in done):
+            done = [part if "messages" in part.columns else _as_messages(part) for part in done]
         rows = pl.concat(done, how="diagonal").sort("row").drop("row").with_columns(label.alias("label"))
         return rows.with_columns(pl.coalesce("problem", first_problem(unreadable=pl.col("label").is_null())))
 
