@@ -6,6 +6,7 @@ import polars as pl
 
 from curate.formats.convert import convert
 from curate.formats.how import How
+from curate.formats.targets import TARGETS
 
 
 def rows(*values):
@@ -13,12 +14,12 @@ def rows(*values):
 
 
 def lines(value, to, how=None, dialect="auto"):
-    """The lines that a row becomes: those of its members that are no notes on it, or the problem."""
+    """The lines that a row becomes: the columns of the target, or the problem."""
     out = convert(rows(value), to, dialect, how or How())
     assert set(out["parent"]) == {0}
     found = []
     for line in out.iter_rows(named=True):
-        said = [text for name, text in line.items() if name not in ("parent", "about", "dialect", "problem")]
+        said = [line[name] for name in TARGETS[to].columns]
         if line["problem"] is not None:
             assert not any(said)
             found.append(line["problem"])
