@@ -22,7 +22,7 @@ _TAGS = {"true": True, "1": True, "false": False, "0": False}
 
 def _as_messages(rows: pl.DataFrame) -> pl.DataFrame:
     """Turns with the JSON text of their chats, which turns that are read beside messages must have too."""
-    chats = as_chats(rows.rename({"row": "parent"}))
+    chats = as_chats(rows)
     return rows.drop("problem").hstack(chats.select("messages", "problem"))
 
 
@@ -43,10 +43,13 @@ def reader(
         done = []
         for untagged, held in ((sharegpt, talk), (messages, chat), (alpaca, ~(talk | chat))):
             if held.any():
-                done.append(untagged(record.filter(held)).with_columns(held.arg_true().alias("row")))
+                part = untagged(record.filter(held))
+                place = part["parent"] if "parent" in part.columns else pl.int_range(part.height, eager=True)
+                done.append(part.with_columns(held.arg_true().cast(pl.Int64).gather(place).alias("parent")))
         if any("messages" in part.columns for part in done):
             done = [part if "messages" in part.columns else _as_messages(part) for part in done]
-        rows = pl.concat(done, how="diagonal").sort("row").drop("row").with_columns(label.alias("label"))
+        rows = pl.concat(done, how="diagonal").sort("parent", maintain_order=True)
+        rows = rows.with_columns(label.gather(rows["parent"]).alias("label"))
         return rows.with_columns(pl.coalesce("problem", first_problem(unreadable=pl.col("label").is_null())))
 
     return read
