@@ -58,10 +58,10 @@ def dialect_of(row: Any, text_column: str = "text") -> str:
 
 
 def convert(record: pl.Series, to: TargetName, dialect: str = "auto", how: How | None = None) -> pl.DataFrame:
-    """Rows of JSON text as rows of a target: `parent`, its columns, `dialect`, and `problem` where nothing could be made.
+    """Rows of JSON text as rows of a target: `parent`, its columns, `about`, `dialect`, and `problem` where none could be made.
 
-    parent: position of the row that a line was made of, ascending. A row gives a line at least; of what it holds, whatever
-    cannot be converted is a line with a `problem` (one of `PROBLEMS`) and nulls. O(bytes).
+    parent: position of the row that a line was made of, ascending. about: see `curate.formats.turns`. A row gives a line
+    at least; of what it holds, whatever cannot be converted is a line with a `problem` (one of `PROBLEMS`) and nulls. O(bytes).
     """
     import polars as pl
 
@@ -71,10 +71,10 @@ def convert(record: pl.Series, to: TargetName, dialect: str = "auto", how: How |
         detect_dialect(record, how.text_column) if dialect == "auto" else pl.Series([dialect]).new_from_index(0, len(record))
     )
     rows = pl.DataFrame({"row": pl.int_range(len(record), eager=True), "dialect": names, "record": record})
-    schema = {"parent": pl.Int64, **dict.fromkeys(target.columns, pl.String), "dialect": pl.String, "problem": pl.String}
+    schema = {"parent": pl.Int64, **dict.fromkeys((*target.columns, "about", "dialect", "problem"), pl.String)}
     done = [pl.DataFrame(schema=schema)]
     for (name,), group in rows.group_by("dialect", maintain_order=True):
-        kind, shaped = _read(group["record"], str(name), how)
+        kind, shaped = _read(group["record"], str(name), target.takes, how)
         if "parent" not in shaped.columns:
             shaped = shaped.with_columns(pl.int_range(pl.len()).alias("parent"))
         if kind is None or not reachable(kind, target.takes):
@@ -86,16 +86,22 @@ def convert(record: pl.Series, to: TargetName, dialect: str = "auto", how: How |
             broken = pl.col("problem").is_not_null()
             lines = lines.with_columns(pl.when(~broken).then(column).alias(column) for column in target.columns)
         parent = group["row"].gather(lines["parent"])
+        if "about" not in lines.columns:
+            lines = lines.with_columns(pl.lit("").alias("about"))
         done.append(lines.with_columns(parent.alias("parent"), pl.lit(str(name)).alias("dialect")).select(*schema))
     return pl.concat(done).sort("parent", maintain_order=True)
 
 
-def _read(record: pl.Series, name: str, how: How) -> tuple[Kind | None, pl.DataFrame]:
-    """Rows of one dialect as their kind says; no kind, and the problem of each, where the dialect is none."""
+def _read(record: pl.Series, name: str, takes: Kind, how: How) -> tuple[Kind | None, pl.DataFrame]:
+    """Rows of one dialect as a kind that can be brought to what the target takes, if there is such a one.
+
+    No kind, and the problem of each row, where the dialect is none.
+    """
     import polars as pl
 
     if name in DIALECTS:
-        return DIALECTS[name].kind, DIALECTS[name].read(record)
+        kind, read = DIALECTS[name].read_for(takes)
+        return kind, read(record)
     if name == "text":
         rows = frame_of(record, (how.text_column,)).rename({how.text_column: "text"})
         return "text", rows.with_columns(first_problem(unreadable=~pl.col("read"), empty=blank(pl.col("text"))))

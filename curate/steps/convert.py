@@ -11,6 +11,7 @@ from pydantic import Field
 from curate.declare import Batch, Expand, FormatName
 from curate.formats.dialects import DialectName
 from curate.formats.how import How, Loss, Pairs
+from curate.formats.judged import joined
 from curate.formats.problems import PROBLEMS
 from curate.formats.targets import COLUMNS, TARGETS, TargetName
 
@@ -78,10 +79,10 @@ class Conversion:
         if options.keep_extra:
             dialects = lines.unique("parent", keep="first", maintain_order=True)["dialect"]
             rest = extra(record, dialects, (*self._written, "id"), options.text_column)
-            lines = lines.with_columns(rest.gather(lines["parent"]).alias("_rest"))
+            lines = lines.with_columns(joined(pl.lit(rest.gather(lines["parent"])), pl.col("about")).alias("_rest"))
             if not self._own:  # a layout's row is one text, which takes the rest in
-                joined = pl.concat_str(pl.col("record").str.head(-1), pl.lit(","), "_rest", pl.lit("}"))
-                lines = lines.with_columns(pl.when(pl.col("_rest") != "").then(joined).otherwise("record").alias("record"))
+                whole = pl.concat_str(pl.col("record").str.head(-1), pl.lit(","), "_rest", pl.lit("}"))
+                lines = lines.with_columns(pl.when(pl.col("_rest") != "").then(whole).otherwise("record").alias("record"))
         self._count(lines.unique("parent", keep="first")["dialect"])
         given_up = pl.when(pl.col("problem").is_not_null()).then("dialect")
         return lines.select("parent", *options.makes(), pl.col("problem").alias("reason"), given_up.alias("value"))
