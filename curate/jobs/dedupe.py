@@ -63,8 +63,8 @@ class Dedupe(RowsJob):
         ("exact", "near"),
         min_length=1,
         description="url: one address; exact: equal texts; near: similar words; semantic: near by an embedding. line, "
-        "paragraph and span take out of a text what an earlier row holds already: lines or paragraphs of the same words, runs of "
-        "`span_words` words.",
+        "paragraph and span take out of a text what an earlier row holds already: lines or paragraphs of the same words, "
+        "runs of `span_words` words.",
     )
     compare: Compare = Field(
         "row",
@@ -235,7 +235,7 @@ class Dedupe(RowsJob):
         return 800_000_000 + 33 * rows + (500_000_000 if "semantic" in self.methods else 0)
 
     def disk(self, bytes: int) -> int | None:
-        """The rows that stay, and while the job runs keys (about 14 for each of 4.5 kB), sets (0.6 of the text), vectors of 256."""
+        """The rows that stay, and while the job runs keys (about 14 for each of 4.5 kB), sets (0.6 of the text), vectors."""
         kept = super().disk(bytes)
         near = bytes * 6 // 10 if "near" in self.methods else 0
         vectors = bytes * 544 // 4500 if "semantic" in self.methods else 0
@@ -385,7 +385,7 @@ class Dedupe(RowsJob):
         for warning in counts["warnings"]:
             work.say(warning)
         if self.index is not None:
-            self._index(self.index).add(self._digest(work), ours, kept)
+            self._index(self.index).add(self._digest(work), earlier, ours, kept)
         return counts
 
     def _find_earlier(self, work: Work) -> Result:
