@@ -31,7 +31,8 @@ def go(index: Path, source: Path, out: Path, kill: int = 0) -> subprocess.Comple
     return done
 
 
-def test_a_run_killed_while_it_adds_a_generation_is_made_whole_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("points", ["two", pytest.param("many", marks=pytest.mark.slow)])
+def test_a_run_killed_while_it_adds_a_generation_is_made_whole_by_the_next(tmp_path: Path, points: str) -> None:
     texts = versions(17, originals=20, copies=7)
     first, second = write_rows(tmp_path / "a.jsonl", texts[:80]), write_rows(tmp_path / "b.jsonl", texts[80:])
     whole = tmp_path / "whole" / "index"
@@ -44,7 +45,8 @@ def test_a_run_killed_while_it_adds_a_generation_is_made_whole_by_the_next(tmp_p
     assert len(list((whole / "generation-00002" / "shards").iterdir())) > 1
     events = int(Path(f"{whole}.events").read_text())
     assert events > 20
-    for kill in sorted({-1, 1, 2, events // 3, 2 * events // 3, events - 2, events - 1, events}):
+    few, many = {-1, events // 2}, {1, 2, *range(0, events, 5), events - 2, events - 1, events} - {0}
+    for kill in sorted(few if points == "two" else many):
         folder = tmp_path / str(kill)
         shutil.copytree(begun, folder / "index")
         go(folder / "index", second, folder / "out", kill)
