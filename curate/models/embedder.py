@@ -47,7 +47,7 @@ def embedder(folder: str) -> Embed:
 
 @functools.lru_cache(maxsize=2)
 def _embedder(folder: Path, stamp: int) -> Embed:
-    from curate.io.safetensors import read_safetensors
+    from curate.models.safetensors import read_safetensors
 
     tensors = read_safetensors(folder / "model.safetensors")
     name = next((name for name in ("embeddings", "embedding.weight") if name in tensors), None)

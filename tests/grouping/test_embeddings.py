@@ -11,10 +11,10 @@ import pytest
 
 from curate.engine.chain import run_command
 from curate.errors import CurateError, InputError
-from curate.io.safetensors import read_safetensors
 from curate.jobs.dedupe import Dedupe
 from curate.models import embedder as models
 from curate.models.embedder import embedder
+from curate.models.safetensors import read_safetensors
 from curate.report.watch import Silent
 from tests.grouping.corpora import dedupe
 from tests.grouping.embeddings import static_model, word_tokenizer, write_safetensors
