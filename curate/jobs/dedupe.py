@@ -183,11 +183,15 @@ class Dedupe(RowsJob):
         return (self.source_column, *(name for name in others if name)) if self._whole_rows() else ()
 
     def stages(self) -> tuple[Stage, ...]:
+        # Vectors come first: what is wrong with them is told at once.
+        embed, *meet = self._semantic().stages(self._order)
+        semantic = "semantic" in self.methods
         whole: tuple[Stage, ...] = (
+            *((embed,) if semantic else ()),
             Shards("sign", self._sign, releases_gil=True),
             *((Single("earlier", self._find_earlier),) if self.index is not None else ()),
             Exchange("match", UNITS, self._match, releases_gil=True),
-            *(self._semantic().stages(self._order) if "semantic" in self.methods else ()),
+            *(meet if semantic else ()),
             Single("cluster", self._cluster),
         )
         inside = self._inside()
