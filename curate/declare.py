@@ -322,7 +322,8 @@ class Job(Options):
     """Whether `data/` holds rows or pages that a job which names no input reads."""
 
     grows: ClassVar[tuple[str, ...]] = ()
-    """Options that name what the job itself adds to: what is in there does not make a finished run out of date."""
+    """Options that name a folder which the job itself adds to: one run at a time, and what is in there does not make a finished
+    run out of date."""
 
     job: str
     name: str = Field("", description="Name in the recipe, for `job:NAME` references and the folder; default: the job's.")

@@ -85,7 +85,11 @@ def run_job(run: JobRun, *, workers: int, report: Callable[[str, int], Report], 
         began = time.perf_counter()
         before = float((_read(folder / "parts" / "seconds.json") or {}).get("seconds", 0.0))
         try:
-            counts, results, stages = _run_stages(run, workers, report, say)
+            with contextlib.ExitStack() as held:
+                for option in run.job.grows:
+                    if getattr(run.job, option) is not None:
+                        held.enter_context(locked(Path(getattr(run.job, option))))
+                counts, results, stages = _run_stages(run, workers, report, say)
         finally:
             with contextlib.suppress(CurateError), atomic(folder / "parts" / "seconds.json") as handle:
                 handle.write(json.dumps({"seconds": before + time.perf_counter() - began}).encode())
