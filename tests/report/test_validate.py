@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from curate.api import run as run_job
+from curate.catalog import parse_job
 from curate.cli import run
+from curate.report.page import write_page
 from tests.command import arguments, curate, environment
 
 GOOD = [
@@ -199,3 +202,14 @@ def test_output_that_is_cut_off_is_no_bug(tmp_path):
     command = f"{' '.join(arguments('validate', tmp_path / 'in.jsonl'))} | true"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment(), timeout=60, check=False)
     assert "Traceback" not in done.stderr
+
+
+def test_the_report_of_a_run_shows_what_was_found(tmp_path):
+    put(tmp_path / "in.jsonl", LINES + '{"instruction": "b", "output": ""}\n')
+    called(tmp_path / "in.jsonl", "-o", tmp_path / "out", "--quiet")
+    stats = json.loads((tmp_path / "out" / "stats.json").read_text())
+    assert stats["results"]["findings"]["with_errors"] == 1
+    job = parse_job({"job": "validate", "input": [str(tmp_path / "in.jsonl")]})
+    page = write_page(run_job(job, output=tmp_path / "other")).read_text()
+    assert "empty_output" in page
+    assert "An answer says nothing. Take the row out: a model learns to stop at once." in page
