@@ -299,9 +299,24 @@ def _texts(
         said = pl.select(pl.concat_str(texts, separator=PART, ignore_nulls=True)).to_series() if len(texts) > 1 else texts[0]
         if format != "text":
             found["role_marker_in_content"] = _marker(said)
-        return {**found, **more(texts)}, {**say(texts), "said": said}
+        spoken = {**say(texts), "said": said}
+        if format != "text":
+            spoken["prompt"] = _with_beside(part, texts[0])
+        return {**found, **more(texts)}, spoken
 
     return check
+
+
+def _with_beside(part: Part, prompt: pl.Series) -> pl.Series:
+    """What is asked with what stands beside it: two rows with the same instruction and other inputs ask other things."""
+    import polars as pl
+
+    beside = [part.strings("input"), part.strings("context"), part.raw("system"), part.raw("history")]
+    beside = [text for text in beside if text.null_count() < len(text)]
+    if not beside:
+        return prompt
+    filled = [text.set((text.str.len_bytes() == 0).fill_null(False), None) for text in beside]
+    return pl.select(pl.concat_str([prompt, *filled], separator=PART, ignore_nulls=True)).to_series()
 
 
 def _marker(said: pl.Series) -> pl.Series:

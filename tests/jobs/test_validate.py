@@ -121,6 +121,17 @@ def test_leakage_between_files(tmp_path):
     assert findings(tmp_path / "three", valid)[0] == {}
 
 
+def test_the_same_instruction_with_another_input_asks_something_else(tmp_path):
+    rows = [
+        {"instruction": "Add one.", "input": x, "output": y}
+        for x, y in (("1", "2"), ("2", "3"), ("1", "2"), ("2", "4"), ("", "?"))
+    ]
+    rows.append({"instruction": "Add one.", "output": "?"})
+    told, _ = findings(tmp_path / "out", write(tmp_path / "in.jsonl", rows))
+    del told["input_not_read"]
+    assert told == {"duplicate": (2, ["in.jsonl:3", "in.jsonl:6"]), "contradiction": (1, ["in.jsonl:4"])}
+
+
 def test_preferences_that_go_in_a_circle(tmp_path):
     rows = [{"instruction": "a", "chosen": x, "rejected": y} for x, y in (("b", "c"), ("d", "e"), ("c", "b"))]
     assert findings(tmp_path / "out", write(tmp_path / "in.jsonl", rows))[0] == {
