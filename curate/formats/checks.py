@@ -44,6 +44,7 @@ FILE = {
     "byte_order_mark": _warning("a byte order mark at the start of the file", _FIX),
     "crlf": _warning("lines that end in \\r\\n", _FIX + "; harmless to most readers"),
     "trailing_comma": _error("a comma before a closing bracket, or after a row", _FIX),
+    "control_character": _error("a raw tab or other control character inside a string", _FIX),
     "python_literal": _error("Python's way of writing: single quotes, True, None", _FIX + "; write rows with json.dumps"),
     "invalid_json": _error("a line that is not JSON", "look at the line; nothing can be guessed safely"),
     "truncated_line": _error("a line that ends inside its value", "the file was cut off: copy or download it again"),

@@ -6,6 +6,7 @@ r"""Files that were edited by hand or written by another tool: what they are, an
 | not_utf8         | UTF-16 and UTF-32 that say so (a mark, or a zero in every other byte) are written as UTF-8       |
 | crlf             | lines end in \\n                                                                                |
 | trailing_comma   | a comma before a closing bracket, or after a row, is left out                                   |
+| control_character | a raw tab or other control character inside a string is written as its escape                  |
 | python_literal   | rows in Python's writing (single quotes, True, None) are written as JSON                        |
 | json_array       | the elements of an array become one row a line                                                  |
 | pretty_printed   | rows over several lines become one line each                                                    |
@@ -52,6 +53,8 @@ _GUESSES = ("cp932", "gb18030", "cp1252")
 # A string is passed over whole, so that a comma inside is left alone.
 _COMMAS = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
 _SPACE = " \t\r\n"
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_CONTROL = re.compile(r"[\x01-\x1f]")
 
 
 class Look(NamedTuple):
@@ -160,6 +163,9 @@ def fix_line(text: str) -> tuple[list[str], list[str]] | None:
     without = _COMMAS.sub(lambda found: found[1] or "", bare)
     if without != bare and isinstance(_loads(without), dict | list):
         return [without], ["trailing_comma"]
+    escaped = _STRINGS.sub(lambda found: _CONTROL.sub(lambda c: f"\\u{ord(c[0]):04x}", found[0]), bare)
+    if escaped != bare and isinstance(_loads(escaped), dict | list):
+        return [escaped], ["control_character", *repairs]
     values = _values(without)
     if values is not None and len(values) > 1:
         return values, ["concatenated", *repairs]

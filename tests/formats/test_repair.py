@@ -18,6 +18,7 @@ ROWS = [{"text": "a, b}", "n": None}, {"text": 'it\'s "so"', "more": [1, True]}]
         ('{"a": ",}"},', ['{"a": ",}"}'], ["trailing_comma"]),
         ("{'a': None, 'b': \"it's\"}", ['{"a": null, "b": "it\'s"}'], ["python_literal"]),
         ("[{'role': 'user', 'content': True}]", ['[{"role": "user", "content": true}]'], ["python_literal"]),
+        ('{"a": "b\tc\x1b"}', ['{"a": "b\\u0009c\\u001b"}'], ["control_character"]),
         ('{"a": 1}{"b": 2}', ['{"a": 1}', '{"b": 2}'], ["concatenated"]),
         ('{"a": 1}, {"b": 2},', ['{"a": 1}', '{"b": 2}'], ["concatenated", "trailing_comma"]),
     ],
