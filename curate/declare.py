@@ -246,6 +246,9 @@ class Work(Protocol):
     own_shards: int
     """How many of them are of `input`; those that follow are of what the job reads beside it (`InputJob.beside`)."""
 
+    files: dict[str, str]
+    """Addresses of the files that are read, by the name that their rows go by."""
+
     results: dict[str, list[Result]]
     """What the finished stages of this job returned, by stage name, in order of shard or partition."""
 
@@ -376,6 +379,9 @@ class InputJob(Job):
     def says(self, first: Callable[[], Any]) -> tuple[str, ...]:
         """Lines to tell before the job runs. `first()` is its first row, decoded; None where there is none."""
         return ()
+
+    places: ClassVar[bool] = False
+    """Whether the batches of the job's own stages say where each row stands: the columns of `curate.io.rows.PLACE`."""
 
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the job's own stages read from their batches."""
