@@ -1,8 +1,7 @@
 """Kernels: numba only, pure functions over offsets and bytes.
 
 Compiled code is cached where the user can write (`curate.compiled.cache_folder`), so that only the first run on a machine pays
-for compiling. What else a process pays before its first kernel runs is cut here: on one core 0.25 s for numba and 20 kernels
-from the cache, where it was 0.75 s.
+for compiling. What else a process pays before its first kernel runs is cut here.
 """
 
 from __future__ import annotations
