@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import signal
@@ -77,8 +78,16 @@ app = App(
 
 
 def main() -> None:
-    """The `curate` command."""
-    sys.exit(run(sys.argv[1:]))
+    """The `curate` command.
+
+    What a run makes lives to its end, mostly: looking for garbage after every 700 new objects, and once more at the exit, took
+    a fifth of a short run and found next to nothing.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000)
+    code = run(sys.argv[1:])
+    gc.freeze()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

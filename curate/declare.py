@@ -65,7 +65,7 @@ SaveAs = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "datasets"]
 class Options(BaseModel):
     """Declared options: frozen, and nothing undeclared is accepted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Batch:

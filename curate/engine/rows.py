@@ -101,7 +101,7 @@ def _run_part(
             types=plan.types,
             scores=plan.scores,
         ) as data,
-        RowWriter(folder / "dropped" / f"{part}.jsonl.zst", "jsonl.zst") as gone,
+        RowWriter(folder / "dropped" / f"{part}.jsonl.zst", "jsonl.zst", level=1) as gone,
         RowWriter(folder / "rejected" / f"{part}.jsonl", "jsonl") as bad,
     ):
         while chunk is not None:

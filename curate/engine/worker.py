@@ -91,7 +91,7 @@ class StageWork:
         skipped: Counter[str] = Counter()
         part = f"{self.index:05d}-0000.jsonl"
         with (
-            RowWriter(self.folder / "dropped" / f"{part}.zst", "jsonl.zst") as gone,
+            RowWriter(self.folder / "dropped" / f"{part}.zst", "jsonl.zst", level=1) as gone,
             RowWriter(self.folder / "rejected" / part, "jsonl") as bad,
         ):
             for chunk, batch, without in self._read(self.index):

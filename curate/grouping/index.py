@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Index", "digest_of"]
 
-LAYOUT = 1
+LAYOUT = 2
 """Changes when what is written does, or how keys are made."""
 
 START_OVER = "run the same command into a new output, or remove the unfinished one first"
@@ -79,7 +79,7 @@ class Index:
             for i, (shard, winners) in enumerate(zip(shards, kept, strict=True)):
                 target = place / "shards" / f"{i:05d}"
                 target.mkdir(parents=True)
-                for name in ("keys.npy", "bounds.npz", "sets.npy"):
+                for name in ("keys.bin", "edges.bin", "bounds.bin", "sets.bin"):
                     _link(shard / name, target / name)
                 table = pl.read_parquet(shard / "rows.parquet", columns=["id"])
                 with atomic(target / "rows.parquet") as handle:

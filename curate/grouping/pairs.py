@@ -173,8 +173,7 @@ class _Places:
         for shard in np.unique(self._shard):
             mine = slice(*np.searchsorted(self._shard, [shard, shard + 1]))
             at = (row[mine] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-            with np.load(shards[shard] / "bounds.npz") as bounds:
-                edges = bounds["sets"]
+            edges = np.fromfile(shards[shard] / "bounds.bin", np.int64)
             self._first[mine], self._last[mine] = edges[at], edges[at + 1]
         self.size = self._last - self._first
 
@@ -188,7 +187,7 @@ class _Places:
         shard = self._shard[some]
         for number in np.unique(shard):
             mine = some[slice(*np.searchsorted(shard, [number, number + 1]))]
-            values = np.load(self._shards[number] / "sets.npy", mmap_mode="r")
+            values = np.memmap(self._shards[number] / "sets.bin", np.uint32, "r")
             parts.append(gather(values, self._first[mine], self._last[mine]))
         return np.concatenate(parts), np.concatenate([[0], np.cumsum(self.size[some])])
 

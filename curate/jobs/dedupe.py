@@ -296,10 +296,10 @@ class Dedupe(RowsJob):
         from curate.analysis import buffers, text_buffers
         from curate.grouping.facts import canonical_urls, letters
         from curate.grouping.keys import entries
+        from curate.kernels.folded_words import folded_hashes
         from curate.kernels.hashing import hash128
         from curate.kernels.minhash import bands, minhash
         from curate.kernels.shingles import character_hashes, shingle_sets
-        from curate.kernels.words import word_hashes
 
         at = np.arange(first, first + len(batch))
         found = []
@@ -317,7 +317,7 @@ class Dedupe(RowsJob):
             sets += [np.zeros(0, np.uint32), np.zeros(len(at), np.int64)]
             return found + self._fineweb_keys(batch, at)
         if self.unit == "words":
-            grams = shingle_sets(*word_hashes(*batch.share(buffers), self.splitter), self.ngram)
+            grams = shingle_sets(*folded_hashes(*batch.share(buffers), self.splitter), self.ngram)
         else:
             text = batch.text.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
             grams = shingle_sets(*character_hashes(*text_buffers(text)), self.ngram)
