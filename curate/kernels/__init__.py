@@ -32,7 +32,8 @@ def _start() -> None:
         with cache._guard_against_spurious_io_errors():
             return cache._load_overload(signature, context)
 
-    FunctionCache.load_overload = load_compiled
+    if hasattr(FunctionCache, "_load_overload") and hasattr(FunctionCache, "_guard_against_spurious_io_errors"):
+        FunctionCache.load_overload = load_compiled
 
 
 _start()
