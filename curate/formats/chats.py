@@ -11,8 +11,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from curate.formats.decode import Members, decode, message_list
-from curate.formats.messages import encode, to_json
-from curate.formats.turns import ROLES
+from curate.formats.messages import to_json
+from curate.formats.turns import ROLES, as_chats
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,9 +50,13 @@ def merged(turns: pl.Series, others: pl.DataFrame) -> pl.DataFrame:
     places = others.with_columns(turns.is_null().arg_true().cast(pl.Int64).alias("row"))
     rows = pl.DataFrame({"row": pl.int_range(len(turns), eager=True), "plain": turns})
     found = rows.join(places, on="row", how="left", maintain_order="left")
-    written = pl.when(pl.col("messages").is_null() & pl.col("problem").is_null()).then(pl.lit(encode(turns)))
-    return found.select(
-        pl.coalesce("plain", "turns").alias("turns"), pl.coalesce("messages", written).alias("messages"), "problem"
+    found = found.select(pl.coalesce("plain", "turns").alias("turns"), "messages", "problem", pl.col("row").alias("parent"))
+    # Turns alone, calls among them, are written as the JSON they are.
+    written = as_chats(found.filter(pl.col("messages").is_null() & pl.col("problem").is_null()))
+    return (
+        found.update(written.select("parent", "messages", "problem"), on="parent", how="left")
+        .sort("parent")
+        .select("turns", "messages", "problem")
     )
 
 
@@ -64,6 +68,9 @@ def _standard(messages: Any) -> tuple[str | None, str | None, str | None]:
             raise Unreadable("unreadable")
         if not messages:
             raise Unreadable("empty")
+        if all(_is_turn(message) for message in messages):
+            turns = to_json([{**message, "role": ROLES[message["role"]]} for message in messages])
+            return None, turns, "unreadable" if turns is None else None
         out = [_message(message) for message in messages]
     except Unreadable as problem:
         return None, None, str(problem)
@@ -71,6 +78,18 @@ def _standard(messages: Any) -> tuple[str | None, str | None, str | None]:
     simple = all(isinstance(message.get("content"), str) and not message.get("tool_calls") for message in out)
     turns = to_json([{"role": message["role"], "content": message["content"]} for message in out]) if simple else None
     return chat, turns, "unreadable" if chat is None else None
+
+
+def _is_turn(message: dict[str, Any]) -> bool:
+    """Whether a message is a role and a text and nothing else; the text of a call a single one, that can stay as it is."""
+    role, content = message.get("role"), message.get("content")
+    if len(message) != 2 or not isinstance(role, str) or not isinstance(content, str) or not content.strip():
+        return False
+    if ROLES.get(role) != "function_call":
+        return role in ROLES
+    called = load(content)
+    arguments = load(called.get("arguments")) if isinstance(called, dict) and isinstance(called.get("arguments"), str) else None
+    return isinstance(called, dict) and isinstance(called.get("name"), str) and not isinstance(arguments, str)
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
@@ -168,4 +187,3 @@ def _tools(found: Any) -> tuple[str | None, str | None]:
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     return tool if "type" in tool and "function" in tool else {"type": "function", "function": tool}
-

@@ -30,6 +30,8 @@ class Members:
     """Top-level members of rows of JSON text, found by one scan. `array_as`: the name that a row which is an array goes by."""
 
     def __init__(self, record: pl.Series, names: Sequence[str], array_as: str | None = None) -> None:
+        import numpy as np
+
         from curate.analysis import text_buffers
         from curate.kernels import columns, json_lines, json_write
 

@@ -2,8 +2,8 @@
 
 | kind  | dialects                                              | becomes                                             |
 |-------|-------------------------------------------------------|-----------------------------------------------------|
-| turns | alpaca dolly sharegpt messages prompt_completion      | chat; instruction, where one user asks and one      |
-|       |                                                       | answer follows; text (who spoke is lost)            |
+| turns | sharegpt messages gemini prompt_completion; those of  | chat; instruction, where one user asks and one      |
+|       | `texts` and `seeds`                                   | answer follows; text (who spoke is lost)            |
 | pair  | ranking dpo hh preference                             | preference; instruction and chat (the rejected      |
 |       |                                                       | answer is lost)                                     |
 | group | several answers to one prompt, with scores            | preference; instruction and chat (the best answer)  |
@@ -17,18 +17,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from curate.errors import UsageError
-from curate.formats import alpaca, dolly, dpo, hh, openai, preference, prompt_completion, ranking, sharegpt
+from curate.formats import dpo, gemini, hh, openai, preference, prompt_completion, ranking, seeds, sharegpt
 from curate.formats.targets import TARGETS, TargetName, reachable
+from curate.formats.texts import TEXTS
 from curate.formats.turns import Kind
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from curate.formats.decode import Members
+    from curate.kernels.json_turns import Turns
 
 __all__ = ["DIALECTS", "Dialect", "DialectName", "becomes", "check", "kind_of", "members"]
 
 DialectName = Literal[
     "alpaca", "dolly", "sharegpt", "messages", "prompt_completion", "ranking", "dpo", "hh", "preference", "text", "signatures",
     "sections",
+    "openorca", "explain_choice", "reflection", "qa", "query_response", "metharme", "prompt_response", "input_output", "oasst_instruct", "camel", "summary",
+    "gemini", "self_instruct", "davinci", "mt_bench",
 ]  # fmt: skip
 
 
@@ -53,20 +59,40 @@ class Dialect:
     unless: tuple[str, ...] = ()
     """Members that a row of the dialect does not have."""
 
+    plain: Callable[[Members], Turns] | None = None
+    """Finds the rows that can be converted without being decoded (see `curate.formats.plain`)."""
+
+
+_TOOLS = ("tools", "functions")
+"""Members that name the tools of a chat (see `chats.tools_of`)."""
+
+
+_WHOLE = ("dolly", "explain_choice")
+"""Dialects that only all their texts together tell."""
+
+
+def _of_texts(name: str) -> Dialect:
+    texts = TEXTS[name]
+    keys = (texts.names(),) if name in _WHOLE else tuple((texts.instruction, output) for output in texts.output)
+    return Dialect("turns", texts.read, keys, texts.names(), plain=texts.plain)
+
 
 DIALECTS: dict[str, Dialect] = {
     "ranking": Dialect("pair", ranking.read, (("conversations", "chosen", "rejected"),), ("system",)),
-    "sharegpt": Dialect("turns", sharegpt.read, (("conversations",),), ("system",)),
-    "messages": Dialect("turns", openai.read, (("messages",),), ("label",)),
+    "sharegpt": Dialect("turns", sharegpt.read, (("conversations",),), ("system", *_TOOLS), plain=sharegpt.plain),
+    "messages": Dialect("turns", openai.read, (("messages",),), ("label", *_TOOLS), plain=openai.plain),
     "preference": Dialect("pair", preference.read, (("instruction", "chosen", "rejected"),), ("input",)),
     # `chosen` and `rejected` alone are transcripts, or, as lists, conversations (TRL's implicit preference).
     "hh": Dialect("pair", hh.read, (("chosen", "rejected"),), types={"chosen": "string"}, unless=("prompt",)),
     "dpo": Dialect("pair", dpo.read, (("prompt", "chosen", "rejected"), ("chosen", "rejected"))),
     "prompt_completion": Dialect("turns", prompt_completion.read, (("prompt", "completion"),), ("label",)),
-    "dolly": Dialect("turns", dolly.read, (("instruction", "context", "response"),)),
-    "alpaca": Dialect(
-        "turns", alpaca.read, (("instruction", "output"), ("instruction", "response")), ("input", "system", "history")
+    "gemini": Dialect(
+        "turns", gemini.read, (("contents",),), ("systemInstruction", "system_instruction", *_TOOLS), {"contents": "array"}
     ),
+    "self_instruct": Dialect("turns", seeds.self_instruct, (("instruction", "instances"),), types={"instances": "array"}),
+    "davinci": Dialect("turns", seeds.davinci, (("instruction", "response"),), ("input",), {"response": "object"}),
+    "mt_bench": Dialect("turns", seeds.mt_bench, (("question_id", "turns"),), ("reference",), {"turns": "array"}),
+    **{name: _of_texts(name) for name in TEXTS},
 }
 
 

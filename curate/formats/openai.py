@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from curate.formats.chats import STANDARD, chats, load, merged
 from curate.formats.decode import Members
@@ -37,5 +37,17 @@ def read(record: pl.Series) -> pl.DataFrame:
 
     members = Members(record, ("messages", "label"), "messages")
     turns, raw = listed(members, _turns(members)), members.raw("messages")
-    rows = merged(turns, chats([load(text) for text in raw.filter(turns.is_null())]))
-    return rows.with_columns(pl.lit(raw.zip_with(turns.is_not_null(), rows["messages"])).alias("messages"), label_of(record))
+    others = [load(text) for text in raw.filter(turns.is_null())]
+    rows = merged(turns, chats(others))
+    same = turns.is_not_null().scatter(turns.is_null().arg_true(), [_stands(messages) for messages in others])
+    rows = rows.with_columns(
+        pl.when(pl.lit(same) & pl.col("problem").is_null()).then(pl.lit(raw)).otherwise("messages").alias("messages")
+    )
+    return rows.with_columns(label_of(record))
+
+
+def _stands(messages: Any) -> bool:
+    """Whether messages are in our format as they are."""
+    return isinstance(messages, list) and all(
+        isinstance(message, dict) and len(message) == 2 and message.get("role") in STANDARD for message in messages
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from curate.formats.decode import Members
+from curate.formats.turns import first_problem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,8 +60,11 @@ def listed(members: Members, turns: Turns) -> pl.Series:
     return lists.set(pl.Series(~turns.plain), None)
 
 
-def lines(members: Members, turns: Turns, to: str) -> pl.DataFrame:
-    """The plain rows as rows of the chat or instruction format: the target's columns and `problem`; others are null. O(bytes)."""
+def lines(members: Members, turns: Turns, to: str, as_it_is: str | None) -> pl.DataFrame:
+    """The plain rows as rows of the chat or instruction format: the target's columns and `problem`; others are null. O(bytes).
+
+    as_it_is: the member that holds the chat already.
+    """
     import numpy as np
     import polars as pl
 
@@ -68,7 +72,10 @@ def lines(members: Members, turns: Turns, to: str) -> pl.DataFrame:
     from curate.kernels import json_turns
 
     if to == "chat":
-        chats = series(*json_turns.write(members.data, turns), turns.plain)
+        if as_it_is is not None:
+            chats = members.raw(as_it_is).set(pl.Series(~turns.plain), None)
+        else:
+            chats = series(*json_turns.write(members.data, turns), turns.plain)
         return pl.DataFrame({"messages": chats, "problem": pl.Series([None], dtype=pl.String).new_from_index(0, len(chats))})
     user, assistant = json_turns.ROLES.index("user"), json_turns.ROLES.index("assistant")
     first, count = turns.rows[:-1], np.diff(turns.rows)
@@ -79,14 +86,21 @@ def lines(members: Members, turns: Turns, to: str) -> pl.DataFrame:
     places = np.where(pair, first, 0), np.where(pair, first + 1, 0), np.where(pair, last, 0)
     start, end = (np.concatenate([spans, np.zeros(1, np.int64)]) for spans in (turns.start, turns.end))
     asked, beside, answer = (
-        members.literals(start[place], end[place], chosen) for place, chosen in zip(places, (pair, pair & more, pair), strict=True)
+        members.literals(start[place], end[place], chosen)
+        for place, chosen in zip(places, (pair, pair & more, pair), strict=True)
     )
-    frame = pl.DataFrame({"asked": asked, "beside": beside, "output": answer, "pair": pair, "plain": turns.plain})
+    systems = np.concatenate([[0], np.cumsum(turns.code < user)])
+    system = systems[turns.rows[1:]] > systems[first]
+    frame = pl.DataFrame(
+        {"system": system, "asked": asked, "beside": beside, "output": answer, "pair": pair, "plain": turns.plain}
+    )
     both = pl.concat_str("asked", pl.lit("\n\n"), "beside")
     return frame.select(
         (pl.when(pl.col("beside").is_not_null()).then(both).otherwise("asked") if more.any() else pl.col("asked")).alias(
             "instruction"
         ),
         "output",
-        pl.when(pl.col("plain") & ~pl.col("pair")).then(pl.lit("more_than_one_turn")).alias("problem"),
+        first_problem(
+            more_than_system=pl.col("plain") & pl.col("system"), more_than_one_turn=pl.col("plain") & ~pl.col("pair")
+        ),
     )

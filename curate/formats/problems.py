@@ -15,6 +15,8 @@ PROBLEMS = {
     "not_an_answer": "what was chosen or rejected is no turn of the assistant",
     "bad_answer": "the row's own label says that the answer is a bad one",
     "bad_call": "a function call that is not JSON with a name",
+    "bad_tools": "tools that are no list of objects",
+    "answers_differ": "two answers in one row that are not the same",
     "prompts_differ": "the two answers are not to the same prompt",
     "unscored": "several answers, and nothing that says which is better",
     "one_answer": "a single answer, which nothing can be compared with",

@@ -71,7 +71,9 @@ def mt_bench(record: pl.Series) -> pl.DataFrame:
         pl.struct(pl.lit(role).alias("role"), pl.col(name).list.get(pl.col("n"), null_on_oob=True).alias("content"))
         for role, name in (("user", "turns"), ("assistant", "reference"))
     ]
-    made = flat.select("row", pl.concat_list(said).alias("made")).explode("made").group_by("row", maintain_order=True).agg("made")
+    made = (
+        flat.select("row", pl.concat_list(said).alias("made")).explode("made").group_by("row", maintain_order=True).agg("made")
+    )
     rows = rows.join(made, on="row", how="left", maintain_order="left")
     content = pl.element().struct.field("content")
     return rows.select(

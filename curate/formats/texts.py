@@ -9,14 +9,16 @@ input is the input. An answer that is a list of texts makes a row of each.
 |                | `system`, and `history` ([[user, assistant], ...]) in LLaMA-Factory; our own instruction format       |
 | dolly          | `instruction`, `context`, `response`                                                                  |
 | openorca       | `system_prompt`, `question`, `response`                                                               |
-| swift          | `system`, `history`, `query`, `response`                                                              |
+| query_response | `system`, `history`, `query`, `response` (Swift)                                                      |
 | qa             | `question`, `context`, and `answer` (GSM8K) or `answers`, texts or SQuAD's {`text`: [...]}             |
 | explain_choice | `question`, `choices`; `solution` and `explanation` are the answer                                    |
 | reflection     | `instruction`, `input`; `corrected` is the answer, the first one and the reflection on it are extra   |
 | metharme       | `prompt`, `generation`                                                                                |
+| prompt_response | `system`, `prompt`, `response`                                                                       |
 | oasst_instruct | `INSTRUCTION`, `RESPONSE`                                                                             |
 | camel          | `message_1`, `message_2`                                                                              |
 | summary        | `article`, `summary`                                                                                  |
+| input_output   | `input`, `output`                                                                                     |
 
 https://github.com/tatsu-lab/stanford_alpaca, https://github.com/databrickslabs/dolly,
 https://docs.axolotl.ai/docs/dataset-formats/inst_tune.html, https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md
@@ -203,10 +205,12 @@ TEXTS: dict[str, Texts] = {
     "openorca": Texts("question", ("response",), system="system_prompt"),
     "explain_choice": Texts("question", ("solution",), input="choices", ends="explanation", listed=True),
     "qa": Texts("question", ("answer", "answers"), input="context"),
-    "swift": Texts("query", ("response",), system="system", history="history"),
+    "query_response": Texts("query", ("response",), system="system", history="history"),
     "metharme": Texts("prompt", ("generation",)),
+    "prompt_response": Texts("prompt", ("response",), system="system"),
     "oasst_instruct": Texts("INSTRUCTION", ("RESPONSE",)),
     "camel": Texts("message_1", ("message_2",)),
     "summary": Texts("article", ("summary",)),
+    "input_output": Texts("input", ("output",)),
 }
 """The dialects, the one that asks for most members first where one row could be of two."""

@@ -105,9 +105,7 @@ def write(block: npt.NDArray[np.uint8], turns: Turns) -> tuple[npt.NDArray[np.in
     size = int(np.sum(turns.end - turns.start)) + len(turns.code) * _ROOM + 2 * len(turns.plain)
     out = np.empty(size, np.uint8)
     offsets = np.zeros(len(turns.plain) + 1, np.int64)
-    _write_chats(
-        block, turns.plain, turns.rows, turns.code, turns.start, turns.end, _HEAD_BYTES, _HEAD_OFFSETS, offsets, out
-    )
+    _write_chats(block, turns.plain, turns.rows, turns.code, turns.start, turns.end, _HEAD_BYTES, _HEAD_OFFSETS, offsets, out)
     return offsets, out[: offsets[-1]]
 
 
@@ -126,9 +124,20 @@ def _skip_space(buf: Any, p: Any) -> Any:
 @numba.njit(cache=True, nogil=True)
 def _surrogate(buf: Any, p: Any) -> bool:
     """Whether the escape whose backslash is at `p` is \\ud800 to \\udfff."""
-    return buf[p] == 0x5C and buf[p + np.uint64(1)] == 0x75 and (
-        _HEX[buf[p + np.uint64(2)]] == 13 and _HEX[buf[p + np.uint64(3)]] >= 8
+    return (
+        buf[p] == 0x5C
+        and buf[p + np.uint64(1)] == 0x75
+        and (_HEX[buf[p + np.uint64(2)]] == 13 and _HEX[buf[p + np.uint64(3)]] >= 8)
     )
+
+
+@numba.njit(cache=True, nogil=True)
+def _unit(buf: Any, p: Any) -> int:
+    """The number that the four hexadecimal digits at `p` write."""
+    unit = 0
+    for i in range(4):
+        unit = unit << 4 | _HEX[buf[p + np.uint64(i)]]
+    return unit
 
 
 @numba.njit(cache=True, nogil=True)
@@ -159,6 +168,9 @@ def _skip_body(buf: Any, p: Any) -> tuple[Any, int]:
             met |= _SAYS if paired else _LONE
             p = low + np.uint64(6) if paired else low
         else:
+            unit = _unit(buf, p + np.uint64(2))
+            # Clear of all white space: U+0085, U+00A0, U+1680, U+2000 to U+205F, U+3000.
+            met |= _SAYS if 0x20 < unit < 0x7F or 0xA0 < unit < 0x1680 or unit > 0x3000 else 0
             p += np.uint64(6)
 
 
@@ -251,15 +263,6 @@ def _check_all(buf: Any, start: Any, end: Any, strings: Any, out: Any) -> None:
         if strings[row]:
             _, met = _skip_body(buf, np.uint64(start[row]) + np.uint64(1))
             out[row] = met == _SAYS
-
-
-@numba.njit(cache=True, nogil=True)
-def _unit(buf: Any, p: Any) -> int:
-    """The number that the four hexadecimal digits at `p` write."""
-    unit = 0
-    for i in range(4):
-        unit = unit << 4 | _HEX[buf[p + np.uint64(i)]]
-    return unit
 
 
 @numba.njit(cache=True, nogil=True)
@@ -362,7 +365,7 @@ def _write_chats(
         q += one
         for turn in range(rows[row], rows[row + 1]):
             if code[turn] == MORE:
-                for k in range(2):
+                for _ in range(2):
                     out[q] = 0x5C
                     out[q + one] = 0x6E
                     q += np.uint64(2)
