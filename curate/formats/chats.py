@@ -11,15 +11,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from curate.formats.decode import Members, decode, message_list
-from curate.formats.messages import to_json
+from curate.formats.messages import encode, to_json
 from curate.formats.turns import ROLES, as_chats
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["STANDARD", "Unreadable", "chats", "load", "merged", "tools_of"]
+__all__ = ["HOLD_TOOLS", "STANDARD", "Unreadable", "chats", "load", "merged", "tools_of"]
 
 STANDARD = ("system", "developer", "user", "assistant", "tool")
+
+
+HOLD_TOOLS = ("chat", "openai", "trl_sft")
+"""Targets whose rows can have tools beside their messages."""
 
 
 class Unreadable(ValueError):
@@ -27,20 +31,25 @@ class Unreadable(ValueError):
 
 
 def load(text: str | None) -> Any:
-    """The value of JSON text; None for none, and for what Python cannot read (nested too deep)."""
+    """The value of JSON text, or of JSON text in a string (as CSV has it); None for none, and for what Python cannot read."""
     try:
-        return json.loads(text or "null")
+        value = json.loads(text or "null")
+        return json.loads(value) if isinstance(value, str) and value.lstrip()[:1] in ("[", "{") else value
     except (ValueError, RecursionError):
         return None
 
 
 def chats(rows: list[Any]) -> pl.DataFrame:
-    """Lists of messages as `messages`, `turns` and `problem`. `turns` is null where a message is more than a text by somebody."""
+    """Lists of messages as `turns`, `messages` and `problem`. `turns` is null where a message is more than a text by someone."""
     import polars as pl
 
     schema = {"messages": pl.String, "turns": pl.String, "problem": pl.String}
     frame = pl.DataFrame([_standard(row) for row in rows], schema=schema, orient="row")
-    return frame.with_columns(decode(frame["turns"], message_list()).alias("turns"))
+    frame = frame.with_columns(decode(frame["turns"], message_list()).alias("turns")).with_row_index("parent")
+    # Turns alone, calls among them, are written as the JSON they are.
+    written = as_chats(frame.filter(pl.col("messages").is_null() & pl.col("problem").is_null()))
+    made = frame.join(written, on="parent", how="left", maintain_order="left", suffix="_made")
+    return made.select("turns", *(pl.coalesce(name, f"{name}_made").alias(name) for name in ("messages", "problem")))
 
 
 def merged(turns: pl.Series, others: pl.DataFrame) -> pl.DataFrame:
@@ -50,14 +59,9 @@ def merged(turns: pl.Series, others: pl.DataFrame) -> pl.DataFrame:
     places = others.with_columns(turns.is_null().arg_true().cast(pl.Int64).alias("row"))
     rows = pl.DataFrame({"row": pl.int_range(len(turns), eager=True), "plain": turns})
     found = rows.join(places, on="row", how="left", maintain_order="left")
-    found = found.select(pl.coalesce("plain", "turns").alias("turns"), "messages", "problem", pl.col("row").alias("parent"))
-    # Turns alone, calls among them, are written as the JSON they are.
-    written = as_chats(found.filter(pl.col("messages").is_null() & pl.col("problem").is_null()))
-    return (
-        found.update(written.select("parent", "messages", "problem"), on="parent", how="left")
-        .sort("parent")
-        .select("turns", "messages", "problem")
-    )
+    found = found.select(pl.coalesce("plain", "turns").alias("turns"), "messages", "problem")
+    written = pl.when(pl.col("messages").is_null() & pl.col("problem").is_null()).then(pl.lit(encode(turns)))
+    return found.select("turns", pl.coalesce("messages", written).alias("messages"), "problem")
 
 
 def _standard(messages: Any) -> tuple[str | None, str | None, str | None]:
@@ -68,6 +72,10 @@ def _standard(messages: Any) -> tuple[str | None, str | None, str | None]:
             raise Unreadable("unreadable")
         if not messages:
             raise Unreadable("empty")
+        # A null says no more than an absent member: typed rows (Parquet) have every member.
+        messages = [
+            {key: value for key, value in message.items() if value is not None or key == "content"} for message in messages
+        ]
         if all(_is_turn(message) for message in messages):
             turns = to_json([{**message, "role": ROLES[message["role"]]} for message in messages])
             return None, turns, "unreadable" if turns is None else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from curate.formats.chats import tools_of
+from curate.formats.chats import HOLD_TOOLS, tools_of
 from curate.formats.decode import Members, frame_of
 from curate.formats.detect import detect_dialect, dialect_of, told
 from curate.formats.dialects import DIALECTS, members
@@ -120,7 +120,7 @@ def _with_tools(lines: pl.DataFrame, record: pl.Series, to: TargetName) -> pl.Da
 
     found = tools_of(record)[lines["parent"]]
     lines = lines.with_columns(found["tools"], found["problem"].alias("bad"))
-    held = pl.lit(to == "chat") | pl.col("tools").is_null()
+    held = pl.lit(to in HOLD_TOOLS) | pl.col("tools").is_null()
     return lines.with_columns(
         pl.coalesce("problem", "bad", pl.when(~held).then(pl.lit("more_than_text"))).alias("problem")
     ).drop("bad")

@@ -6,17 +6,19 @@ Rows of a file have few shapes: which members, in which order, and what kind of 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from curate.formats.chats import load
 from curate.formats.decode import Members, has_half
 from curate.formats.dialects import DIALECTS, Dialect, members
 from curate.formats.messages import to_json
+from curate.formats.named import renamed
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["detect_dialect", "dialect_of", "members_text", "nearest_dialect", "told"]
+__all__ = ["detect_dialect", "dialect_of", "said_of", "told"]
 
 
 def detect_dialect(record: pl.Series, text_column: str = "text") -> pl.Series:
@@ -24,12 +26,15 @@ def detect_dialect(record: pl.Series, text_column: str = "text") -> pl.Series:
     return told(record, Members(record, ("messages",), "messages"), text_column)
 
 
-def dialect_of(row: Any, text_column: str = "text") -> str:
-    """The dialect of a decoded row."""
+def dialect_of(row: Any, text_column: str = "text", columns: Mapping[str, str] | None = None) -> str:
+    """The dialect of a decoded row; columns: see `named`."""
     import polars as pl
 
     text = to_json(row)
-    return "unreadable" if text is None else str(detect_dialect(pl.Series([text]), text_column)[0])
+    if text is None:
+        return "unreadable"
+    record = pl.Series([text])
+    return str(detect_dialect(renamed(record, columns) if columns else record, text_column)[0])
 
 
 def told(record: pl.Series, found: Members, text_column: str) -> pl.Series:
@@ -94,27 +99,27 @@ def _by_members(record: pl.Series, text_column: str) -> pl.Series:
     return there.select(name.alias("dialect")).to_series()
 
 
-def members_text(row: Any) -> str:
-    """What a decoded row is made of, for people: its members, or what it is if it has none."""
+def said_of(record: str) -> str:
+    """What a row of JSON text that is of no dialect is made of, and the dialect that it comes nearest to, for people."""
+    row = load(record)
     if not isinstance(row, dict):
-        return "a bare array" if isinstance(row, list) else f"a {type(row).__name__}"
-    names = [f"{name}: null" if row[name] is None else name for name in row]
-    return f"members: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}" if names else "no members"
+        return f"a {type(row).__name__}"
+    names = [f"{name} (null)" if row[name] is None else name for name in row]
+    text = f"members: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}" if names else "no members"
+    near = nearest_dialect(row)
+    return f"{text}; {near}" if near else text
 
 
-def nearest_dialect(row: Any) -> str:
-    """The dialect that a row comes nearest to and what it lacks for it, for people; empty where none is near."""
-    if not isinstance(row, dict):
-        return ""
+def nearest_dialect(row: dict[str, Any]) -> str:
+    """The dialect that a decoded row comes nearest to, and what it lacks for it, for people; empty where none is near."""
     has = {name for name, value in row.items() if value is not None}
-    near = [
-        (len(has & set(keys)) / len(keys), name, [key for key in keys if key not in has])
-        for name, dialect in DIALECTS.items()
-        for keys in dialect.keys
-    ]
-    share, name, lacks = max(near, key=lambda one: one[0])
-    if share == 0:
-        lower = {key.lower() for key in has}
-        alike = next((n for n, d in DIALECTS.items() for keys in d.keys if {k.lower() for k in keys} <= lower), None)
-        return f"names are told by case: {alike} has other cases" if alike else ""
-    return f"nearest: {name}, which has {', '.join(lacks)} too" if lacks else f"nearest: {name}, with other values"
+    told = [(name, keys) for name, dialect in DIALECTS.items() for keys in dialect.keys]
+    lower = {name.lower() for name in has}
+    for name, keys in told:
+        if {key.lower() for key in keys} <= lower and not set(keys) <= has:
+            return f"nearest: {name}, whose members are called {', '.join(keys)}"
+    name, keys = max(told, key=lambda one: len(has & set(one[1])) / len(one[1]))
+    lacks = [key for key in keys if key not in has]
+    if len(lacks) == len(keys):
+        return ""
+    return f"nearest: {name}, which has {', '.join(lacks)} too" if lacks else f"nearest: {name}, with values of other kinds"

@@ -33,7 +33,8 @@ __all__ = ["DIALECTS", "Dialect", "DialectName", "becomes", "check", "kind_of", 
 DialectName = Literal[
     "alpaca", "dolly", "sharegpt", "messages", "prompt_completion", "ranking", "dpo", "hh", "preference", "text", "signatures",
     "sections",
-    "openorca", "explain_choice", "reflection", "qa", "query_response", "metharme", "prompt_response", "input_output", "oasst_instruct", "camel", "summary",
+    "openorca", "explain_choice", "reflection", "qa", "query_response", "metharme", "prompt_response", "input_output",
+    "oasst_instruct", "camel", "summary",
     "gemini", "self_instruct", "davinci", "mt_bench",
 ]  # fmt: skip
 

@@ -1,6 +1,7 @@
-"""Messages: `messages`, or a bare array, of {`role`, `content`, ...}; what OpenAI, TRL and our own chat format use.
+"""Messages: `messages`, or a bare array, of {`role`, `content`, ...}: what OpenAI, TRL and our own chat format use.
 
-Messages of only a role and a content stay as they are, byte for byte. Others are brought to our format one by one (see `chats`).
+Messages of only a role and a content stay as they are, byte for byte. Others are brought to our format one by
+one (see `chats`).
 https://platform.openai.com/docs/api-reference/chat
 """
 
@@ -40,6 +41,7 @@ def read(record: pl.Series) -> pl.DataFrame:
     others = [load(text) for text in raw.filter(turns.is_null())]
     rows = merged(turns, chats(others))
     same = turns.is_not_null().scatter(turns.is_null().arg_true(), [_stands(messages) for messages in others])
+    same &= raw.str.starts_with("[").fill_null(False)
     rows = rows.with_columns(
         pl.when(pl.lit(same) & pl.col("problem").is_null()).then(pl.lit(raw)).otherwise("messages").alias("messages")
     )

@@ -46,7 +46,7 @@ def chat_turns(members: Members, array: str, keys: tuple[tuple[str, ...], tuple[
 
 
 def listed(members: Members, turns: Turns) -> pl.Series:
-    """Turns as List(Struct{role, content}), null where a row is not plain. No text may belong to the turn before it. O(bytes)."""
+    """Turns as List(Struct{role, content}), null where a row is not plain; no text may belong to a turn before. O(bytes)."""
     import numpy as np
     import polars as pl
     import pyarrow as pa
