@@ -17,7 +17,7 @@ from curate.formats.turns import ROLES, as_chats
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["HOLD_TOOLS", "STANDARD", "Unreadable", "chats", "load", "merged", "tools_of"]
+__all__ = ["HOLD_TOOLS", "STANDARD", "Unreadable", "chats", "load", "load_member", "merged", "tools_of"]
 
 STANDARD = ("system", "developer", "user", "assistant", "tool")
 
@@ -31,16 +31,21 @@ class Unreadable(ValueError):
 
 
 def load(text: str | None) -> Any:
-    """The value of JSON text, or of JSON text in a string (as CSV has it); None for none, and for what Python cannot read."""
+    """The value of JSON text; None for none, and for what Python cannot read (nested too deep)."""
     try:
-        value = json.loads(text or "null")
-        return json.loads(value) if isinstance(value, str) and value.lstrip()[:1] in ("[", "{") else value
+        return json.loads(text or "null")
     except (ValueError, RecursionError):
         return None
 
 
+def load_member(text: str | None) -> Any:
+    """`load` of a member that is a list or an object, or, as CSV has it, a string with its JSON text."""
+    value = load(text)
+    return load(value) if isinstance(value, str) else value
+
+
 def chats(rows: list[Any]) -> pl.DataFrame:
-    """Lists of messages as `turns`, `messages` and `problem`. `turns` is null where a message is more than a text by someone."""
+    """Lists of messages as `turns`, `messages` and `problem`. `turns` is null where a message is more than a text."""
     import polars as pl
 
     schema = {"messages": pl.String, "turns": pl.String, "problem": pl.String}

@@ -104,12 +104,16 @@ def decode(text: pl.Series, dtype: pl.DataType) -> pl.Series:
     # polars would read half a surrogate pair as U+0000.
     text = text.set(has_half(text), None)
     try:
-        return text.str.json_decode(dtype)
+        value = text.str.json_decode(dtype)
+        # A blank text gives no row.
+        if len(value) == len(text):
+            return value
     except pl.exceptions.ComputeError:
-        if len(text) == 1:
-            return pl.Series(text.name, [None], dtype=dtype)
-        middle = len(text) // 2
-        return pl.concat([decode(text[:middle], dtype), decode(text[middle:], dtype)])
+        pass
+    if len(text) == 1:
+        return pl.Series(text.name, [None], dtype=dtype)
+    middle = len(text) // 2
+    return pl.concat([decode(text[:middle], dtype), decode(text[middle:], dtype)])
 
 
 def frame_of(record: pl.Series, texts: Sequence[str], nested: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:

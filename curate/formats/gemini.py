@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from curate.formats.chats import Unreadable, chats, load
+from curate.formats.chats import Unreadable, chats, load_member
 from curate.formats.decode import Members
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ def read(record: pl.Series) -> pl.DataFrame:
     """Rows as turns, and as the chats they are."""
     members = Members(record, ("contents", "systemInstruction", "system_instruction"))
     rows = zip(*(members.raw(name) for name in members.names), strict=True)
-    return chats([_messages(load(contents), load(system) or load(other)) for contents, system, other in rows])
+    return chats(
+        [_messages(load_member(contents), load_member(system) or load_member(other)) for contents, system, other in rows]
+    )
 
 
 def _messages(contents: Any, system: Any) -> Any:

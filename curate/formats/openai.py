@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from curate.formats.chats import STANDARD, chats, load, merged
+from curate.formats.chats import STANDARD, chats, load_member, merged
 from curate.formats.decode import Members
 from curate.formats.plain import chat_turns, listed, nothing
 from curate.formats.prompt_completion import label_of
@@ -38,7 +38,7 @@ def read(record: pl.Series) -> pl.DataFrame:
 
     members = Members(record, ("messages", "label"), "messages")
     turns, raw = listed(members, _turns(members)), members.raw("messages")
-    others = [load(text) for text in raw.filter(turns.is_null())]
+    others = [load_member(text) for text in raw.filter(turns.is_null())]
     rows = merged(turns, chats(others))
     same = turns.is_not_null().scatter(turns.is_null().arg_true(), [_stands(messages) for messages in others])
     same &= raw.str.starts_with("[").fill_null(False)

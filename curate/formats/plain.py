@@ -27,7 +27,7 @@ def nothing(members: Members, *names: str) -> NDArray[np.bool_]:
 
     from curate.kernels.json_lines import ABSENT, NULL
 
-    found = np.asarray(members.scan.error) == 0
+    found: NDArray[np.bool_] = np.asarray(members.scan.error) == 0
     for name in names:
         found &= (members.kind(name) == ABSENT) | (members.kind(name) == NULL)
     return found

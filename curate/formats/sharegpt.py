@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from curate.formats.chats import STANDARD, Unreadable, chats, load, merged
+from curate.formats.chats import STANDARD, Unreadable, chats, load_member, merged
 from curate.formats.decode import Members
 from curate.formats.plain import chat_turns, listed, nothing
 from curate.formats.turns import ROLES, known_role, turn
@@ -92,7 +92,8 @@ def read(record: pl.Series) -> pl.DataFrame:
         members.raw("conversations").filter(rest), texts.filter(rest), (silent | texts.is_not_null()).filter(rest), strict=True
     )
     return merged(
-        turns, chats([_messages(load(array), system) if good else Unreadable("unreadable") for array, system, good in others])
+        turns,
+        chats([_messages(load_member(array), system) if good else Unreadable("unreadable") for array, system, good in others]),
     )
 
 

@@ -93,8 +93,12 @@ class Texts:
         )
         history = none.cast(pl.List(pl.List(pl.String)))
         if self.history is not None:
-            history = decode(members.raw(self.history), pl.List(pl.List(pl.String)))
-            read &= nothing(members, self.history) | history.is_not_null().to_numpy()
+            # CSV has it as text.
+            text = members.strings(self.history)
+            raw = members.raw(self.history).zip_with(text.is_null(), text)
+            history = decode(raw, pl.List(pl.List(pl.String)))
+            silent = (text.str.strip_chars() == "").fill_null(False).to_numpy()
+            read &= nothing(members, self.history) | silent | history.is_not_null().to_numpy()
         outputs = [f"output{i}" for i in range(len(self.output))]
         differ = [pl.col(outputs[0]).ne(pl.col(name)) for name in outputs[1:]]
         said = pl.element().list
@@ -154,7 +158,8 @@ class Texts:
         def silent(name: str) -> NDArray[np.bool_]:
             """Nothing there, or an empty text or list."""
             at = members.names.index(name)
-            return nothing(members, name) | (scan.value_end[:, at] - scan.value_start[:, at] == 2)
+            empty: NDArray[np.bool_] = scan.value_end[:, at] - scan.value_start[:, at] == 2
+            return nothing(members, name) | empty
 
         plain = says(self.instruction)
         parts: list[tuple[int, str, NDArray[np.bool_]]] = []
@@ -174,8 +179,8 @@ class Texts:
             one = one | alone
             parts.append((json_turns.ROLES.index("assistant"), name, alone))
         plain &= one
-        for name in (self.history, self.ends):
-            plain &= silent(name) if name is not None else True
+        for other in (self.history, self.ends):
+            plain &= silent(other) if other is not None else True
         used = np.stack([there & plain for _, _, there in parts], axis=1)
         columns = [members.names.index(name) for _, name, _ in parts]
         rows = np.concatenate([[0], np.cumsum(used.sum(axis=1))])

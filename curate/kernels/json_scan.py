@@ -42,7 +42,7 @@ _SHORT[list(b'"\\/bfnrt')] = list(b'"\\/\b\f\n\r\t')
 _KINDS = np.full(256, NUMBER, np.uint8)
 _KINDS[list(b'"tfn{[')] = STRING, BOOLEAN, BOOLEAN, NULL, OBJECT, ARRAY
 
-_SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+_SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a
 _TRUE, _FALSE, _NULL_WORD = (np.frombuffer(word, np.uint8) for word in (b"true", b"false", b"null"))
 _BYTES = numba.types.Array(numba.uint8, 1, "C", readonly=True)
 
@@ -311,8 +311,7 @@ def _find_key(buf: Any, p: int, end: int, keys: Any, key_offsets: Any) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _find_escaped_key(buf: Any, p: int, end: int, keys: Any, key_offsets: Any, scratch: Any) -> int:
-    # An escape spells one byte of UTF-8 with six at most, so what is longer than `scratch` is no wanted key.
-    if end - p > len(scratch):
+    if end - p > len(scratch):  # an escape spells one byte of UTF-8 with six at most, so this is no wanted key
         return -1
     broken, size = _unescape(buf, p, end, scratch, 0)
     return -1 if broken >= 0 else _find_key(scratch, 0, size, keys, key_offsets)
@@ -320,7 +319,6 @@ def _find_escaped_key(buf: Any, p: int, end: int, keys: Any, key_offsets: Any, s
 
 @numba.njit(cache=True, nogil=True)
 def _mix(buf: Any, start: int, end: int, shape: Any, kind: Any) -> Any:
-    # FNV-1a over one more key and the kind of its value.
     for i in range(np.uint64(start), np.uint64(end)):
         shape = (shape ^ np.uint64(buf[i])) * _PRIME
     return (shape ^ np.uint64(kind)) * _PRIME
@@ -330,7 +328,7 @@ def _mix(buf: Any, start: int, end: int, shape: Any, kind: Any) -> Any:
 def _scan_object(
     buf: Any, p: int, end: int, keys: Any, key_offsets: Any, stack: Any, scratch: Any,
     kind: Any, value_start: Any, value_end: Any, rest: Any, r: int,
-) -> tuple[int, int, int, int, int]:  # fmt: skip
+) -> tuple[int, int, int, int, Any]:  # fmt: skip
     """One object that is a line, into the row's `kind`, spans and `rest`: (position, error, met, end of rest, shape)."""
     rest_start, met, shape = r, 0, _SEED
     p = _skip_space(buf, p + 1, end)

@@ -122,7 +122,7 @@ def _skip_space(buf: Any, p: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _surrogate(buf: Any, p: Any) -> bool:
+def _surrogate(buf: Any, p: Any) -> Any:
     """Whether the escape whose backslash is at `p` is \\ud800 to \\udfff."""
     return (
         buf[p] == 0x5C
