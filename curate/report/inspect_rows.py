@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from curate.declare import Reading
+from curate.formats.detect import dialect_of
 from curate.formats.readings import detect, pick
 from curate.io.files import Piece, Shard, cut, resolve
 from curate.io.read import read
@@ -68,6 +70,10 @@ def show_rows(console: Any, path: str, rows: int) -> None:
     keys = list(dict.fromkeys(key for row in first if isinstance(row, dict) for key in row if key != "id"))
     found = _count(shards, reading, keys[:MOST_COLUMNS], set(kinds) <= JSON_KINDS)
     _show(console, found, reading, keys)
+    if reading is None and first:
+        names = Counter(dialect_of(row) for row in first)
+        told = ", ".join(f"{name} {n}" for name, n in names.most_common())
+        console.print(f"dialects of the first {len(first):,} rows: {told} (see `curate convert`)", soft_wrap=True)
     for number, row in enumerate(first[:rows], 1):
         console.print(f"row {number}")
         items = row.items() if isinstance(row, dict) else [("messages", row)]

@@ -83,16 +83,16 @@ class Conversion:
         if self._columns:
             record = renamed(record, self._columns)
         lines = convert(record, options.to, options.dialect, self._how)
+        first = lines if lines.height == len(record) else lines.unique("parent", keep="first", maintain_order=True)
         beside = [pl.lit('"tools":') + pl.col("tools")]
         if options.keep_extra:
-            dialects = lines.unique("parent", keep="first", maintain_order=True)["dialect"]
-            rest = extra(record, dialects, (*self._written, "id"), options.text_column).gather(lines["parent"])
+            rest = extra(record, first["dialect"], (*self._written, "id"), options.text_column).gather(lines["parent"])
             beside.append(pl.when(pl.lit(rest) != "").then(pl.lit(rest)))
         lines = lines.with_columns(pl.concat_str(beside, separator=",", ignore_nulls=True).alias("_rest"))
         if not self._own:  # a layout's row is one text, which takes the rest in
             joined = pl.concat_str(pl.col("record").str.head(-1), pl.lit(","), "_rest", pl.lit("}"))
             lines = lines.with_columns(pl.when(pl.col("_rest") != "").then(joined).otherwise("record").alias("record"))
-        self._count(lines.unique("parent", keep="first")["dialect"])
+        self._count(first["dialect"])
         given_up = pl.when(pl.col("problem").is_not_null()).then("dialect")
         lines = lines.with_columns(given_up.alias("value"))
         lost = lines["problem"] == "unknown_dialect"
