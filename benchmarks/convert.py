@@ -1,7 +1,7 @@
 """`python -m benchmarks.convert ALPACA SHAREGPT [--megabytes N] [--peer-megabytes N] [--runs N]`: rows to chats and to pairs.
 
-Three plain layouts (Alpaca, ShareGPT, messages), made of the rows of two files, repeated under ids of their own. In turn, in one
-run: `curate convert` with one worker, its start-up (the same command on one row) taken off; the same in plain Python, row
+Three plain layouts (Alpaca, ShareGPT, messages), made of the rows of two files, repeated under ids of their own. In turn, in
+one run: `curate convert` with one worker, its start-up (the same command on one row) taken off; the same in plain Python, row
 by row with `json`; and, for ShareGPT, `datasets` with TRL's own `maybe_convert_to_chatml`, on fewer megabytes, being slow.
 Times are CPU seconds of all threads.
 """
@@ -54,7 +54,8 @@ def main() -> None:
                 if trl:
                     line += f", datasets and TRL {statistics.median(trl):.1f} MB/s"
                     line += f" ({statistics.median(a / b for a, b in zip(ours, trl, strict=True)):.0f} times)"
-                print(line, flush=True)
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

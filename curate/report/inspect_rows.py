@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from curate.declare import Reading
-from curate.formats.detect import dialect_of
+from curate.formats.detect import detect_dialect
 from curate.formats.readings import detect, pick
 from curate.io.files import Piece, Shard, cut, resolve
 from curate.io.read import read
@@ -71,15 +71,22 @@ def show_rows(console: Any, path: str, rows: int) -> None:
     found = _count(shards, reading, keys[:MOST_COLUMNS], set(kinds) <= JSON_KINDS)
     _show(console, found, reading, keys)
     if reading is None and first:
-        names = Counter(dialect_of(row) for row in first)
-        told = ", ".join(f"{name} {n}" for name, n in names.most_common())
-        console.print(f"dialects of the first {len(first):,} rows: {told} (see `curate convert`)", soft_wrap=True)
+        console.print(f"dialects of the first {len(first):,} rows: {_dialects(first)}", soft_wrap=True)
     for number, row in enumerate(first[:rows], 1):
         console.print(f"row {number}")
         items = row.items() if isinstance(row, dict) else [("messages", row)]
         for key, value in items:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
             console.print(f"  {key}: {excerpt(text)}", soft_wrap=True)
+
+
+def _dialects(rows: list[Any]) -> str:
+    """Which dialects rows are of, and how many of each."""
+    import polars as pl
+
+    texts = pl.Series("record", [json.dumps(row, default=str) for row in rows], dtype=pl.String)
+    names = Counter(detect_dialect(texts))
+    return ", ".join(f"{name} {n:,}" for name, n in names.most_common())
 
 
 def _first_rows(shards: list[Shard], count: int) -> list[Any]:
