@@ -25,11 +25,11 @@ __all__ = ["convert", "detect_dialect", "dialect_of", "extra"]
 
 
 def convert(record: pl.Series, to: TargetName, dialect: str = "auto", how: How | None = None) -> pl.DataFrame:
-    """Rows of JSON text as rows of a target: `parent`, its columns, `tools`, `dialect`, `problem` where nothing could be made.
+    """Rows of JSON text as rows of a target: `parent`, its columns, `about`, `tools`, `dialect`, and `problem` where none is.
 
-    parent: position of the row that a line was made of, ascending. tools: a JSON array, where the target is a chat that has
-    some. A row gives a line at least; of what it holds, whatever
-    cannot be converted is a line with a `problem` (one of `PROBLEMS`) and nulls. O(bytes).
+    parent: position of the row that a line was made of, ascending. about: see `curate.formats.turns`. tools: a JSON array,
+    where the target is a chat that has some. A row gives a line at least; of what it holds, whatever cannot be converted is
+    a line with a `problem` (one of `PROBLEMS`) and nulls. O(bytes).
     """
     import polars as pl
 
@@ -87,7 +87,7 @@ def _lines(record: pl.Series, name: str, to: TargetName, how: How, found: Member
     rows = pl.int_range(len(record), eager=True)
     if plain is not None:
         record, rows = record.filter(~plain), rows.filter(~plain)
-    kind, shaped = _read(record, name, how)
+    kind, shaped = _read(record, name, target.takes, how)
     if "parent" not in shaped.columns:
         shaped = shaped.with_columns(pl.int_range(pl.len()).alias("parent"))
     if kind is None or not reachable(kind, target.takes):
@@ -109,9 +109,10 @@ def _named(lines: pl.DataFrame, name: str, to: TargetName) -> pl.DataFrame:
     """Lines with the columns that `convert` gives, in order."""
     import polars as pl
 
-    tools = [] if "tools" in lines.columns else [pl.lit(None, pl.String).alias("tools")]
-    lines = lines.with_columns(pl.lit(name).alias("dialect"), *tools)
-    return lines.select("parent", *TARGETS[to].columns, "tools", "dialect", "problem")
+    others = {"about": pl.lit(""), "tools": pl.lit(None, pl.String)}
+    absent = [value.alias(column) for column, value in others.items() if column not in lines.columns]
+    lines = lines.with_columns(pl.lit(name).alias("dialect"), *absent)
+    return lines.select("parent", *TARGETS[to].columns, *others, "dialect", "problem")
 
 
 def _with_tools(lines: pl.DataFrame, record: pl.Series, to: TargetName) -> pl.DataFrame:
@@ -126,12 +127,16 @@ def _with_tools(lines: pl.DataFrame, record: pl.Series, to: TargetName) -> pl.Da
     ).drop("bad")
 
 
-def _read(record: pl.Series, name: str, how: How) -> tuple[Kind | None, pl.DataFrame]:
-    """Rows of one dialect as their kind says; no kind, and the problem of each, where the dialect is none."""
+def _read(record: pl.Series, name: str, takes: Kind, how: How) -> tuple[Kind | None, pl.DataFrame]:
+    """Rows of one dialect as a kind that can be brought to what the target takes, if there is such a one.
+
+    No kind, and the problem of each row, where the dialect is none.
+    """
     import polars as pl
 
     if name in DIALECTS:
-        return DIALECTS[name].kind, DIALECTS[name].read(record)
+        kind, read = DIALECTS[name].read_for(takes)
+        return kind, read(record)
     if name == "text":
         rows = frame_of(record, (how.text_column,)).rename({how.text_column: "text"})
         return "text", rows.with_columns(first_problem(unreadable=~pl.col("read"), empty=blank(pl.col("text"))))

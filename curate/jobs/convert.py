@@ -94,7 +94,8 @@ class Convert(RowsJob):
 
         if source == "auto" and (row := first()) is not None:
             source = dialect_of(row, self.text_column, named_columns(self.columns))
-        way = (kind_of(source), TARGETS[self.to].takes)
+        takes = TARGETS[self.to].takes
+        way = (kind_of(source, takes), takes)
         lost = [_LOST[way]] if way in _LOST and not (way == ("turns", "text") and self.template) else []
         if "system" in self.lose:
             lost.append("system prompts are lost")

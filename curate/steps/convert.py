@@ -87,7 +87,7 @@ class Conversion:
         beside = [pl.lit('"tools":') + pl.col("tools")]
         if options.keep_extra:
             rest = extra(record, first["dialect"], (*self._written, "id"), options.text_column).gather(lines["parent"])
-            beside.append(pl.when(pl.lit(rest) != "").then(pl.lit(rest)))
+            beside += [pl.when(part != "").then(part) for part in (pl.lit(rest), pl.col("about"))]
         lines = lines.with_columns(pl.concat_str(beside, separator=",", ignore_nulls=True).alias("_rest"))
         if not self._own:  # a layout's row is one text, which takes the rest in
             joined = pl.concat_str(pl.col("record").str.head(-1), pl.lit(","), "_rest", pl.lit("}"))

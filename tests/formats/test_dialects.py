@@ -22,11 +22,11 @@ def one(value, to, dialect="auto"):
     """The one row that comes out, or its problem."""
     out = convert(rows(value), to, dialect).row(0, named=True)
     if out["problem"] is not None:
-        assert all(out[name] is None for name in out if name not in ("parent", "problem", "dialect", "tools"))
+        assert all(out[name] is None for name in out if name not in ("parent", "about", "tools", "problem", "dialect"))
         return out["problem"]
     if to == "chat":
         return [(message["role"], message["content"]) for message in json.loads(out["messages"])]
-    return tuple(out[name] for name in out if name not in ("parent", "problem", "dialect", "tools"))
+    return tuple(out[name] for name in out if name not in ("parent", "about", "tools", "problem", "dialect"))
 
 
 def user(text):
