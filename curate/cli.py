@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -21,6 +21,7 @@ from curate.declare import Job, Options
 from curate.errors import CurateError, UsageError, nearest
 from curate.jobs.clean import Clean
 from curate.jobs.train import Train, need_trainer, start_trainer
+from curate.jobs.validate import Validate
 
 __all__ = ["app", "main"]
 
@@ -94,7 +95,11 @@ def run(arguments: Sequence[str]) -> int:
             raise
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        kept = "" if arguments[:1] == ["inspect"] else "; finished parts are kept: run the same command again to go on"
+        kept = (
+            ""
+            if arguments[:1] in (["inspect"], ["validate"])
+            else "; finished parts are kept: run the same command again to go on"
+        )
         return _fail(f"stopped{kept}", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -194,6 +199,13 @@ def inspect_command(
         Parameter(help="Which of the four formats the rows are in that steps are tried on; auto: told from the first row."),
     ] = "auto",
     text_column: Annotated[str, Parameter(help="Where the text stands in rows of the text format.")] = "text",
+    document: Annotated[
+        int | None, Parameter(help="Of token shards: print the document of this number, from 1, decoded and as its ids.")
+    ] = None,
+    split: Annotated[str | None, Parameter(help="The split that --document is of; default: the first.")] = None,
+    verify: Annotated[
+        bool, Parameter(negative=(), help="Of token shards: read them whole and check checksums, counts, ids and tokenizer.")
+    ] = False,
     debug: Debug = False,
 ) -> int:
     """Look at data or at a run: what is in it, how much, what was dropped and why, and a few rows.
@@ -218,7 +230,9 @@ def inspect_command(
         return try_steps(_build(Clean, options, set_), rows, sample, html)
     if set_ or html is not None:
         raise UsageError(f"{'--set' if set_ else '--html'}: goes with --steps or --job")
-    return inspect_path(path, rows)
+    if split is not None and document is None:
+        raise UsageError("--split: goes with --document")
+    return inspect_path(path, rows, document=document, split=split, verify=verify)
 
 
 def _recipe_job(recipe: Path, name: str, changes: Sequence[str]) -> Job:
@@ -271,8 +285,12 @@ def _workers(asked: int) -> int:
     return asked or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
 
 
-def _add_job(kind: type[Job]) -> None:
-    """Make the command of a job from its fields."""
+Parameters = Sequence[tuple[str, Any, Any]]
+"""Name, annotation and default of the parameters of a command."""
+
+
+def _add_job(kind: type[Job], do: Callable[..., int], more: Parameters = (), without: tuple[str, ...] = ()) -> None:
+    """Make the command of a job from its fields, but those in `without`, and from what the command alone has."""
     *groups, name = str(kind.model_fields["job"].default).split()
     parent = app
     for group in groups:
@@ -281,10 +299,10 @@ def _add_job(kind: type[Job]) -> None:
         parent = parent[group]
 
     def command(*input: str, **given: Any) -> int:
-        return _run_job(kind, input, given)
+        return do(kind, input, given)
 
     command.__doc__ = _paragraphs(kind)
-    command.__signature__ = inspect.Signature(_parameters(kind))  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(_parameters(kind, more, without))  # type: ignore[attr-defined]
     parent.command(command, name=name)
 
 
@@ -296,11 +314,11 @@ def _paragraphs(kind: type[Job]) -> str:
     return f"{text}\n\nParameters\n----------\ninput\n    {described}" if described else text
 
 
-def _parameters(kind: type[Job]) -> list[inspect.Parameter]:
+def _parameters(kind: type[Job], more: Parameters, without: tuple[str, ...]) -> list[inspect.Parameter]:
     """Parameters of a job's command: `input` by position, its flat options by name, then those of every run."""
     found: list[inspect.Parameter] = []
     for name, info in kind.model_fields.items():
-        if name in ("job", "name"):
+        if name in ("job", "name", *without):
             continue
         annotation = _flat(info.annotation)
         if annotation is None:
@@ -329,7 +347,7 @@ def _parameters(kind: type[Job]) -> list[inspect.Parameter]:
                 ],
             )
         )
-    shared = [("output", Output, None), ("workers", Workers, 0), ("set_", Set, ()), ("dry_run", DryRun, False)]
+    shared = [*more, ("output", Output, None), ("workers", Workers, 0), ("set_", Set, ()), ("dry_run", DryRun, False)]
     shared += [("print_recipe", PrintRecipe, False), ("quiet", Quiet, False), ("debug", Debug, False)]
     found += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=a) for n, a, d in shared]
     return sorted(found, key=lambda p: p.kind)
@@ -438,9 +456,39 @@ def _complete(kind: type[Job], content: dict[str, Any]) -> bool:
     return True
 
 
+def _run_validate(kind: type[Job], input: tuple[str, ...], given: dict[str, Any]) -> int:
+    """Check data: what was found goes to the terminal, and nothing is written but what was asked for."""
+    fix, page, as_json = (given.pop(name, None) for name in ("fix", "report", "json"))
+    if given.get("print_recipe") or given.get("dry_run"):
+        return _run_job(kind, input, given)
+    own = {name: given.pop(name, default) for name, default in (("output", None), ("workers", 0), ("quiet", False))}
+    changes = given.pop("set_", ())
+    options = {k: v for k, v in given.items() if v is not None and v != () and k not in ("dry_run", "print_recipe", "debug")}
+    job = _build(kind, {**options, **({"input": input} if input else {})}, changes)
+    assert isinstance(job, Validate)
+    if not job.input:
+        raise UsageError("validate: name what to read (see `curate validate --help`)")
+    from curate.report.validate import validate
+
+    how = {"output": own["output"], "workers": _workers(own["workers"]), "quiet": bool(own["quiet"])}
+    return validate(job, fix=fix, page=page, as_json=bool(as_json), **how)
+
+
+_OF_VALIDATE: Parameters = (
+    (
+        "fix",
+        Annotated[str | None, Parameter(group=run_group, help="Write the file repaired (several: a folder), check that.")],
+        None,
+    ),
+    ("report", Annotated[Path | None, Parameter(group=run_group, help="Write what was found as a page (HTML).")], None),
+    ("json", Annotated[bool, Parameter(group=run_group, negative=(), help="Print what was found as JSON.")], False),
+)
+
 for _kind in JOBS:
-    if _kind is not Train:
-        _add_job(_kind)
+    if _kind is Validate:
+        _add_job(_kind, _run_validate, _OF_VALIDATE, without=("write", "max_errors"))
+    elif _kind is not Train:
+        _add_job(_kind, _run_job)
 
 if __name__ == "__main__":
     main()

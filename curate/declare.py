@@ -246,6 +246,9 @@ class Work(Protocol):
     own_shards: int
     """How many of them are of `input`; those that follow are of what the job reads beside it (`InputJob.beside`)."""
 
+    files: dict[str, str]
+    """Addresses of the files that are read, by the name that their rows go by."""
+
     results: dict[str, list[Result]]
     """What the finished stages of this job returned, by stage name, in order of shard or partition."""
 
@@ -322,7 +325,8 @@ class Job(Options):
     """Whether `data/` holds rows or pages that a job which names no input reads."""
 
     grows: ClassVar[tuple[str, ...]] = ()
-    """Options that name what the job itself adds to: what is in there does not make a finished run out of date."""
+    """Options that name a folder which the job itself adds to: one run at a time, and what is in there does not make a finished
+    run out of date."""
 
     job: str
     name: str = Field("", description="Name in the recipe, for `job:NAME` references and the folder; default: the job's.")
@@ -330,6 +334,12 @@ class Job(Options):
     def stages(self) -> tuple[Stage, ...]:
         """The stages in order. Must depend on the options alone: workers ask again."""
         raise TypeError(f"{type(self).__name__} declares no stages()")
+
+    def guard(self, folder: Path) -> None:
+        """Raise OutputError where what an earlier run left in `folder` must not be replaced by this one without being asked.
+
+        Asked before the folder is cleared, of a job whose input comes from outside its run.
+        """
 
     def label(self) -> str:
         """The job's name in its run."""
@@ -369,6 +379,9 @@ class InputJob(Job):
     def says(self, first: Callable[[], Any]) -> tuple[str, ...]:
         """Lines to tell before the job runs. `first()` is its first row, decoded; None where there is none."""
         return ()
+
+    places: ClassVar[bool] = False
+    """Whether the batches of the job's own stages say where each row stands: the columns of `curate.io.rows.PLACE`."""
 
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the job's own stages read from their batches."""

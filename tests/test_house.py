@@ -49,6 +49,7 @@ NEIGHBOURS = {
     ("grouping", "analysis"),
     ("pages", "analysis"),
     ("grouping", "formats"),
+    ("models", "kernels"),
     # A reader hands its columns to kernels as buffers; see DESIGN 2 and 3.
     ("io", "analysis"),
 }

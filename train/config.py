@@ -197,6 +197,20 @@ class Chain(_Options):
 class TrainRecipe(Chain):
     """A chain, and where it goes: what a recipe file of `python -m train` holds."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "out": "runs/small",
+                    "stages": [
+                        {"stage": "pretrain", "data": "shards/data", "steps": 2000},
+                        {"stage": "supervised", "data": "chats.jsonl", "epochs": 2},
+                    ],
+                }
+            ]
+        }
+    )
+
     out: str = Field(description="Folder of the chain: out/NAME per stage, summary.json and report.md.")
 
 
@@ -204,6 +218,7 @@ def schema_text() -> str:
     """The JSON Schema of a recipe as the text of `schemas/train.json`."""
     schema: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:curate:schema:train:1",
         **TrainRecipe.model_json_schema(),
         "title": "Training recipe",
     }

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from train.errors import DataError
+from train.tokenizer import check_tokenizer
 
 __all__ = ["Cursor", "Rows", "Shards", "Split", "open_shards"]
 
@@ -127,6 +128,7 @@ def open_shards(folder: str | Path) -> Shards:
         raise DataError(f"{header_file}: there is no tokenizer.json in {tokenizer}")
     if header["eos_id"] >= header["vocab_size"]:
         raise DataError(f"{header_file}: eos_id {header['eos_id']} is not below vocab_size {header['vocab_size']}")
+    check_tokenizer(tokenizer, header, header_file)
     dtype = {"uint16": "<u2", "uint32": "<u4"}[header["dtype"]]
     splits: dict[str, Split] = {}
     checksums: dict[Path, str] = {}

@@ -17,6 +17,7 @@ from train.optimizer import build_optimizer, rate
 from train.report import Metrics
 from train.rows import fingerprint
 from train.stage import Context, Outcome
+from train.tokenizer import same_ids
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +90,7 @@ def _open_model(stage: PretrainStage, context: Context, vocab_size: int, tokeniz
     else:
         folder = context.source(stage.model)
         model = models.load(folder)
-        if models.load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
+        if not same_ids(models.load_tokenizer(folder), tokenizer):
             raise DataError(f"{folder}: its tokenizer is not the one that wrote {stage.data}; the ids mean other tokens")
         if stage.sequence > model.config.max_position_embeddings:
             raise DataError(

@@ -203,6 +203,7 @@ def _take(job: InputJob, name: Reading, steps: Sequence[Step], scores: Sequence[
         also=_unique(column for column in needs if column not in reading.columns),
         needed=_unique(c for step in steps if isinstance(step, Filter) and step.from_scores for c in step.reads()),
         replaced=_unique((*(c for step in steps for c in _written(step)), *scores, *tag)),
+        places=job.places,
     )
 
 

@@ -48,6 +48,7 @@ class StageWork:
         self.shards = len(plan.shards)
         self.own_shards = plan.own_shards
         self.results = results
+        self.files = {piece.source.name: piece.source.address for shard in plan.shards for piece in shard.pieces}
         self._plan = plan
         self._single = single
         self._report = report

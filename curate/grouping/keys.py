@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-__all__ = ["BAND", "EXACT", "KINDS", "RANGES", "SET", "SHARED", "UNITS", "URL", "entries", "put_shard", "ranges"]
+__all__ = ["BAND", "EXACT", "KINDS", "RANGES", "SEMANTIC", "SET", "SHARED", "UNITS", "URL", "entries", "put_shard", "ranges"]
 
-EXACT, URL, SET, BAND, SHARED = range(5)
-KINDS = ("exact", "url", "near", "near", "near")
+EXACT, URL, SET, BAND, SHARED, SEMANTIC = range(6)
+KINDS = ("exact", "url", "near", "near", "near", "semantic")
 """What a person calls them. SET: the same set of shingles; BAND: a band of the signature, so perhaps similar.
-SHARED: a band of the signature that is enough, as FineWeb has it."""
+SHARED: a band of the signature that is enough, as FineWeb has it; SEMANTIC: near by their vectors, without keys."""
 
 RANGES = 4096
 """Ranges of keys that can be read apart from one another: by their top 12 bits."""

@@ -159,7 +159,11 @@ class DropDuplicates(Filter):
 
         def twins(batch: Batch) -> pl.DataFrame:
             similar = pl.lit(" (similarity ") + pl.col("similarity").round(3).cast(pl.String) + pl.lit(")")
-            named = {"near": pl.col("tied_to") + similar.fill_null(" (a band of the signature)")}
+            cosine = pl.lit(" (cosine ") + pl.col("similarity").round(3).cast(pl.String) + pl.lit(")")
+            named = {
+                "near": pl.col("tied_to") + similar.fill_null(" (a band of the signature)"),
+                "semantic": pl.col("tied_to") + cosine,
+            }
             return verdicts(batch).select(
                 pl.when((pl.col("method") == name) & ~pl.col("stays"))
                 .then(named.get(name, pl.col("tied_to")))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from curate.io.files import Piece, Source, open_bytes
-from curate.io.rows import EXCERPT, REST, Chunk, Reject, Take
+from curate.io.rows import EXCERPT, PLACE, REST, Chunk, Reject, Take
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,7 +42,7 @@ def read_jsonl(piece: Piece, take: Take) -> Iterator[Chunk]:
             if piece.start == 0 and place.lines == 0:
                 block, note = _without_bom(block)
                 notes = [f"{source.name}: {note}"] if note else []
-            chunk = parse(block, source, place.lines_before, take)
+            chunk = parse(block, source, place.lines_before, take, place.lines)
             chunk.notes = notes
             place.lines += count_lines(block)
             yield chunk
@@ -145,8 +145,9 @@ def _without_bom(block: bytes) -> tuple[bytes, str]:
     return block, ""
 
 
-def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: Take) -> Chunk:
-    """Rows of a block of whole lines. `lines_before` is asked only if an id or an error needs the number of a line."""
+def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: Take, of_piece: int = 0) -> Chunk:
+    """Rows of a block of whole lines. `lines_before` is asked only if an id or an error needs the number of a line;
+    `of_piece`: how many lines of the piece come before the block."""
     import numpy as np
     import polars as pl
 
@@ -196,6 +197,8 @@ def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: T
     ids = pl.select(pl.coalesce(ids, pl.lit(f"{source.name}:") + numbers.cast(pl.String))).to_series()
     if take.whole:
         columns["record"] = series(*spans(data, np.asarray(scan.start), np.asarray(scan.end)))
+    if take.places:
+        columns[PLACE[2]] = lines + (of_piece + 1)
     frame = pl.DataFrame({"id": ids, **columns})
     if not take.whole:
         frame = frame.with_columns(rest.alias(REST))
@@ -237,9 +240,9 @@ def spans(data: Any, start: Any, end: Any) -> tuple[Any, Any]:
 
     offsets = np.zeros(len(start) + 1, np.int64)
     np.cumsum(end - start, out=offsets[1:])
-    out = np.empty(int(offsets[-1]), np.uint8)
-    take_spans(data, start, offsets, out)
-    return offsets, out
+    taken = np.empty(offsets[-1], np.uint8)
+    take_spans(data, start, offsets, taken)
+    return offsets, taken
 
 
 def _excerpt(block: bytes, start: int, end: int) -> str:

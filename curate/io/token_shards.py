@@ -3,6 +3,9 @@
 A shard is `NAME.bin`, the ids of its documents one after another (little-endian uint16 or uint32, no header), and `NAME.idx`,
 documents + 1 little-endian uint64 positions: document i is tokens[idx[i]:idx[i+1]], its last token the end-of-text id.
 `tokens.json` beside them names the shards of each split, with their counts and checksums.
+
+To read them: `open_split(folder, "train")` is a sequence of documents, mapped and not loaded. A place in it is one number, that
+of the next document, so that whoever reads can stop, keep the number, and go on with `iterate(number)`.
 """
 
 from __future__ import annotations
@@ -10,11 +13,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
-from curate.errors import InputError, OutputError
+from curate.errors import InputError, OutputError, nearest
 from curate.io.files import atomic
 
 if TYPE_CHECKING:
@@ -23,9 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEADER",
+    "Documents",
+    "Part",
     "ShardWriter",
+    "Stream",
     "TokenDtype",
+    "blocks",
     "dtype_for",
+    "open_split",
     "read",
     "read_header",
     "write_header",
@@ -57,6 +65,8 @@ class ShardWriter:
 
     def add(self, tokens: NDArray[Any], lengths: NDArray[np.int64], text_bytes: int) -> None:
         """Append documents: their `tokens` one after another, how many each has, and the UTF-8 bytes that all stand for."""
+        if len(tokens) and int(tokens.max()) > (most := _most(self._stored)):
+            raise OutputError(f"{self.name}: id {int(tokens.max())} is over {most}, the most that {self._stored.name} holds")
         data = tokens.astype(self._stored, copy=False).tobytes()
         self._file.write(data)
         self._hash.update(data)
@@ -79,6 +89,13 @@ class ShardWriter:
             "bytes": self._bytes,
             "blake2b": self._hash.hexdigest(),
         }
+
+
+def _most(dtype: Any) -> int:
+    """The largest number of a kind of number."""
+    import numpy as np
+
+    return int(np.iinfo(dtype).max)
 
 
 @contextlib.contextmanager
@@ -146,7 +163,7 @@ def read(
             raise InputError(f"{file}: has {file.stat().st_size} bytes, {HEADER} says {size}; tokenize again")
     # An empty file cannot be mapped.
     tokens: NDArray[Any] = np.memmap(path, stored, mode="r") if entry["tokens"] else np.zeros(0, stored)
-    positions = np.fromfile(idx, "<u8")
+    positions: NDArray[np.uint64] = np.memmap(idx, "<u8", mode="r")
     if positions[0] != 0 or positions[-1] != entry["tokens"]:
         raise InputError(f"{idx}: does not run from 0 to {entry['tokens']}; tokenize again")
     if check:
@@ -155,3 +172,121 @@ def read(
         if found != entry["blake2b"]:
             raise InputError(f"{path}: its BLAKE2b is {found}, {HEADER} says {entry['blake2b']}; tokenize again")
     return tokens, positions
+
+
+def open_split(folder: str | Path, split: str) -> Documents:
+    """The documents of a split of a folder of token shards: `len(documents)`, `documents[i]`, `documents.iterate(start)`.
+
+    Files are checked by their size when they are first needed. Raises InputError for a folder without a header, a split that
+    is not there, or a shard that is missing or cut off.
+    """
+    return Documents.of(Path(folder), read_header(Path(folder)), split)
+
+
+class Part(Protocol):
+    """Some documents in a row: one file, usually."""
+
+    def __len__(self) -> int:
+        """How many documents."""
+        ...
+
+    def __getitem__(self, i: int, /) -> NDArray[Any]:
+        """The ids of document i, its end-of-text id last."""
+        ...
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of every document."""
+        ...
+
+    def joined(self, first: int, last: int, /) -> NDArray[Any]:
+        """The ids of documents first to last - 1, one after another."""
+        ...
+
+
+BLOCK = 1 << 22
+"""Tokens that are looked at together."""
+
+
+def blocks(part: Part) -> Iterator[tuple[int, int, NDArray[Any]]]:
+    """Documents first to last - 1 and their ids, about BLOCK of them at a time, or one longer document."""
+    import numpy as np
+
+    ends = np.cumsum(part.lengths())
+    first = 0
+    while first < len(part):
+        begin = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, begin + BLOCK, "right")))
+        yield first, last, part.joined(first, last)
+        first = last
+
+
+class Stream:
+    """Documents one after another in one array: `tokens[positions[i]:positions[i + 1]]` is document i."""
+
+    def __init__(self, tokens: NDArray[Any], positions: NDArray[Any]) -> None:
+        self.tokens, self.positions = tokens, positions
+
+    def __len__(self) -> int:
+        return len(self.positions) - 1
+
+    def __getitem__(self, i: int, /) -> NDArray[Any]:
+        return self.tokens[int(self.positions[i]) : int(self.positions[i + 1])]
+
+    def lengths(self) -> NDArray[np.int64]:
+        import numpy as np
+
+        positions = self.positions.astype(np.int64)
+        return positions[1:] - positions[:-1]
+
+    def joined(self, first: int, last: int, /) -> NDArray[Any]:
+        return self.tokens[int(self.positions[first]) : int(self.positions[last])]
+
+
+class Documents:
+    """The documents of one split by their number, over all its parts; a part is opened when it is first needed.
+
+    `len(documents)`, `documents[i]` (O(log parts), no copy), `documents.iterate(start)`.
+    """
+
+    def __init__(self, counts: Sequence[int], open: Callable[[int], Part]) -> None:
+        """`counts`: documents of each part. `open(i)`: part i."""
+        import numpy as np
+
+        self.parts = len(counts)
+        self._ends = np.cumsum(np.asarray(counts, np.int64)) if counts else np.zeros(0, np.int64)
+        self._open = open
+        self._opened: dict[int, Part] = {}
+
+    @classmethod
+    def of(cls, folder: Path, header: dict[str, Any], split: str) -> Documents:
+        """One split of a folder of token shards, `header` being its `read_header`.
+
+        Raises InputError for a split that is not there; a shard that is broken is told when it is opened.
+        """
+        entries = header["splits"].get(split)
+        if entries is None:
+            raise InputError(f"{folder / HEADER}: there is no split '{split}'{nearest(split, header['splits'])}")
+        dtype = header["dtype"]
+        return cls([entry["documents"] for entry in entries], lambda i: Stream(*read(folder, entries[i], dtype)))
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def part(self, i: int) -> Part:
+        """Part i."""
+        if i not in self._opened:
+            self._opened[i] = self._open(i)
+        return self._opened[i]
+
+    def __getitem__(self, i: int) -> NDArray[Any]:
+        """The ids of document i, its end-of-text id last. Raises IndexError."""
+        if not 0 <= i < len(self):
+            raise IndexError(f"document {i} of {len(self)}")
+        part = int(self._ends.searchsorted(i, "right"))
+        first = int(self._ends[part - 1]) if part else 0
+        return self.part(part)[i - first]
+
+    def iterate(self, start: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Documents from number `start` on, each with the number to go on from after it."""
+        for i in range(start, len(self)):
+            yield i + 1, self[i]

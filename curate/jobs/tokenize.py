@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from curate.declare import Batch, InputJob, Shards, Single, Stage, Work
-from curate.errors import InputError
+from curate.errors import InputError, OutputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
     from curate.io.encoder import Encoder
@@ -39,21 +41,40 @@ class Tokenize(InputJob):
     id. With `count` it writes `counts.json` alone: documents, tokens (the end-of-text tokens too) and bytes by split and
     source.
 
+    With `layout` the shards are those of Megatron-LM, nanoGPT, datasets or MosaicML streaming, each written as its owner
+    reads it, with `shards.json` (see `schemas/shards.json`) in place of `tokens.json`; `train` reads `tokens.json` alone.
+
+    A header holds a digest of what decides the tokenizer's ids. A folder with shards of another tokenizer is left as it is: the
+    run is refused. A `.tiktoken` file becomes a tokenizer.json with the same ids; its special tokens are those of the published
+    file that it is, else `eos_token` (or `<|endoftext|>`) with the first id that is free.
+
     Byte-level BPE with a known split pattern (gpt2, llama3 and cl100k, qwen2, o200k), without a normalizer, takes a fast
     path: the same ids as the tokenizers library, which is checked on the first texts of each run. Everything else goes
     through the tokenizer's library. The run says which way its texts went, and why.
 
     Memory: a batch of texts and its ids, 8 bytes a document of the unit of input, and on the fast path up to 200 MB of
-    pieces met before. Disk: 2 bytes a token (4 from 65537 ids on), and 8 a document.
+    pieces met before. Disk: 2 bytes a token (4 from 65537 ids on), and 8 a document;
+    with another `layout` that while it runs, and for datasets and mds 4 bytes a token in the end.
     """
 
     job: Literal["tokenize"] = "tokenize"
     tokenizer: str = Field(
-        description="The tokenizer: a folder with a tokenizer.json, a tokenizer.json, or a sentencepiece .model. In a recipe "
+        description="The tokenizer: a folder with a tokenizer.json, a tokenizer.json, a sentencepiece .model, or a .tiktoken "
+        "file of ranks. In a recipe "
         "`job:NAME` is the one that an earlier job trained."
     )
     eos_token: str | None = Field(
         None, description="The token that closes a document; default: the one that the tokenizer's configuration names."
+    )
+    split_pattern: Literal["gpt2", "cl100k", "llama3", "qwen2", "o200k"] | None = Field(
+        None,
+        description="Of a .tiktoken file, which does not say it: how text is cut before it is merged. Default: that of the "
+        "published file that it is, by its digest or its number of ranks.",
+    )
+    layout: Literal["curate", "megatron", "nanogpt", "datasets", "mds"] = Field(
+        "curate",
+        description="How shards are laid out: curate's own; Megatron-LM's .bin and .idx; nanoGPT's .bin of uint16; a folder "
+        "for load_from_disk of Hugging Face datasets; or MosaicML streaming's MDS.",
     )
     validation: float = Field(0.0, ge=0, le=1, description="Share of the rows without a `split` that goes to validation.")
     seed: int = Field(0, ge=0, lt=1 << 64, description="Another seed draws other rows for validation.")
@@ -62,6 +83,17 @@ class Tokenize(InputJob):
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the job reads."""
         return ("split", "source") if self.count else ("split",)
+
+    def guard(self, folder: Path) -> None:
+        """Shards of another tokenizer are not replaced: their ids mean nothing to this one, nor to what was trained on them."""
+        from curate.io.layouts import tokenizer_of
+
+        there = tokenizer_of(folder / "data")
+        if there is not None and there != (own := self._load(parallel=False).digest):
+            raise OutputError(
+                f"{folder}: holds shards of another tokenizer (digest {there}, that of {self.tokenizer} is {own}): "
+                "name another folder, or remove this one"
+            )
 
     def stages(self) -> tuple[Stage, ...]:
         if self.count:
@@ -72,7 +104,7 @@ class Tokenize(InputJob):
         """Say which way the texts go: the fast path only if it gives the first of them the library's ids."""
         import polars as pl
 
-        from curate.io.encoder import Encoder
+        from curate.io.layouts import check_layout
 
         first, size = [], 0
         for batch in work.batches():
@@ -82,10 +114,14 @@ class Tokenize(InputJob):
             size += int(sizes.sum())
             if size >= CHECKED_BYTES:
                 break
-        encoder = Encoder.load(self.tokenizer, self.eos_token, parallel=True)
+        encoder = self._load(parallel=True)
+        if self.layout != "curate":
+            check_layout(self.layout, encoder.vocab_size)
         encoder = encoder.checked(pl.concat(first) if first else pl.Series([], dtype=pl.String))
+        if encoder.note:
+            work.say(encoder.note)
         work.say(encoder.route)
-        return {"route": encoder.route, "fast": encoder.fast}
+        return {"route": encoder.route, "fast": encoder.fast, "tokenizer_blake2b": encoder.digest}
 
     def _encode(self, work: Work) -> dict[str, Any]:
         """Write the shard files of one unit of input, one pair a split."""
@@ -105,7 +141,7 @@ class Tokenize(InputJob):
                 for split in np.unique(splits):
                     if split not in writers:
                         name = f"{split}-{work.index:05d}"
-                        shard = writing_shard(work.folder / "data", name, dtype_for(encoder.vocab_size))
+                        shard = writing_shard(self._place(work), name, dtype_for(encoder.vocab_size))
                         writers[split] = files.enter_context(shard)
                     mine = splits == split
                     writers[split].add(tokens[np.repeat(mine, lengths)], lengths[mine], int(size[full][mine].sum()))
@@ -121,13 +157,24 @@ class Tokenize(InputJob):
             "written": written,
         }
 
-    def _encoder(self, work: Work) -> Encoder:
-        """The encoder of one unit of input, on the way that the check found."""
+    def _load(self, *, parallel: bool) -> Encoder:
         from curate.io.encoder import Encoder
 
+        return Encoder.load(self.tokenizer, self.eos_token, parallel=parallel, split_pattern=self.split_pattern)
+
+    def _place(self, work: Work) -> Path:
+        """Where shards of ours are written: what they are to be, or what another layout is made of."""
+        return work.folder / "data" if self.layout == "curate" else work.folder / "work" / "shards"
+
+    def _encoder(self, work: Work) -> Encoder:
+        """The encoder of one unit of input, on the way that the check found. Raises InputError when it is another tokenizer."""
+
         # Units of input are spread over worker processes, so each encodes on one thread; a single unit may use all cores.
-        encoder = Encoder.load(self.tokenizer, self.eos_token, parallel=work.shards == 1)
-        return encoder if work.results["check"][0]["fast"] else encoder.by_library_only("the check at the start")
+        encoder = self._load(parallel=work.shards == 1)
+        check = work.results["check"][0]
+        if encoder.digest != check["tokenizer_blake2b"]:
+            raise InputError(f"{self.tokenizer}: changed while the run was under way: run again, and it starts over")
+        return encoder if check["fast"] else encoder.by_library_only("the check at the start")
 
     def _count(self, work: Work) -> dict[str, Any]:
         """Count the tokens of one unit of input, as `_encode` would write them."""
@@ -195,11 +242,11 @@ class Tokenize(InputJob):
         return own.fill_null(drawn)
 
     def _index(self, work: Work) -> dict[str, Any]:
-        """Write `tokens.json` and the tokenizer beside the shards, and look at the shards once more."""
-        from curate.io.encoder import Encoder
-        from curate.io.token_shards import dtype_for, read, write_header
+        """Write `tokens.json` and the tokenizer beside the shards, and look at the shards once more; or the other layout."""
+        from curate.io.layouts import write_layout
+        from curate.io.token_shards import Documents, dtype_for, read, write_header
 
-        encoder = Encoder.load(self.tokenizer, self.eos_token, parallel=False)
+        encoder = self._encoder(work)
         results = work.results["encode"]
         written = [shard for result in results for shard in result["written"]]
         names = sorted({shard["split"] for shard in written})
@@ -209,23 +256,28 @@ class Tokenize(InputJob):
         every = [shard["entry"] for shard in written]
         data = work.folder / "data"
         dtype = dtype_for(encoder.vocab_size)
+        place = self._place(work)
         for entry in every:
-            read(data, entry, dtype)
+            read(place, entry, dtype)
         encoder.save(data / "tokenizer")
         if not (data / "tokenizer" / "tokenizer.json").is_file():
             work.say(
                 "the tokenizer has no tokenizer.json, only a sentencepiece model: `train` cannot load it from these shards"
             )
-        header = {
-            "format": "curate-tokens-1",
-            "dtype": dtype,
+        about = {
             "vocab_size": encoder.vocab_size,
             "eos_id": encoder.eos_id,
             "tokenizer": "tokenizer",
-            "splits": splits,
+            "tokenizer_blake2b": encoder.digest,
         }
-        write_header(data, header)
-        totals = {kind: sum(entry[kind] for entry in every) for kind in ("documents", "tokens", "bytes")}
+        header = {"format": "curate-tokens-1", "dtype": dtype, **about, "splits": splits}
+        if self.layout == "curate":
+            write_header(data, header)
+        else:
+            sums = {name: {kind: sum(entry[kind] for entry in entries) for kind in COUNTS} for name, entries in splits.items()}
+            documents = {name: Documents.of(place, header, name) for name in splits}
+            write_layout(self.layout, data, documents, sums, about)
+        totals = {kind: sum(entry[kind] for entry in every) for kind in COUNTS}
         if empty := sum(result["empty"] for result in results):
             work.say(f"{empty:,} rows have an empty text: they make no document")
         return {

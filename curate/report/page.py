@@ -64,6 +64,7 @@ def _job(stats: dict[str, Any], folder: Path, cells: list[str], share: float) ->
     """What the page shows of a job."""
     results = dict(stats.get("results", {}))
     training = results.pop("train") if "stages" in results.get("train", {}) else None
+    found = results.pop("findings") if "findings" in results.get("findings", {}) else None
     return {
         "name": stats["name"],
         "job": stats["job"],
@@ -82,6 +83,7 @@ def _job(stats: dict[str, Any], folder: Path, cells: list[str], share: float) ->
         "stages": _shares(stats.get("stage_seconds", {})),
         "results": {name: _pairs(result) for name, result in results.items() if result},
         "training": training,
+        "found": found,
         "target": (stats.get("target") or {}).get("path"),
     }
 

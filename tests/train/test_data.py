@@ -174,3 +174,38 @@ def test_a_split_column_decides_or_is_an_error() -> None:
     for value, by_column in [({"split": "test"}, True), ({}, True), ({"split": "train"}, False)]:
         with pytest.raises(DataError, match=r"^f:1: "):
             in_heldout(Row("f:1", value), 0.5, by_column=by_column)
+
+
+def test_the_tokenizer_beside_the_shards_is_the_one_that_wrote_them(copy: Path) -> None:
+    import schemas
+
+    file = copy / "tokenizer" / "tokenizer.json"
+    content = json.loads(file.read_text())
+    edit(copy, lambda header: header.update(tokenizer_blake2b=schemas.tokenizer_digest(content)))
+    open_shards(copy)
+    content["model"]["merges"].pop()
+    file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"is not the tokenizer that wrote the shards \(digest "):
+        open_shards(copy)
+    edit(copy, lambda header: header.update(vocab_size=header["vocab_size"] + 1))
+    with pytest.raises(DataError, match=r"tokenizer\.json: has \d+ ids, and the shards of .* need \d+"):
+        open_shards(copy)
+    file.write_text("{}")
+    with pytest.raises(DataError, match="not a tokenizer"):
+        open_shards(copy)
+
+
+def test_tokenizers_with_one_vocabulary_and_other_merges_are_two(copy: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from train.tokenizer import same_ids
+
+    own = AutoTokenizer.from_pretrained(copy / "tokenizer")
+    own.save_pretrained(copy / "saved")
+    assert same_ids(own, AutoTokenizer.from_pretrained(copy / "saved"))
+    content = json.loads((copy / "saved" / "tokenizer.json").read_text())
+    content["model"]["merges"].pop()
+    (copy / "saved" / "tokenizer.json").write_text(json.dumps(content))
+    other = AutoTokenizer.from_pretrained(copy / "saved")
+    assert other.get_vocab() == own.get_vocab()
+    assert not same_ids(own, other)
