@@ -334,7 +334,9 @@ def _expand(step: Expand, made: pl.DataFrame, batch: Batch) -> tuple[pl.DataFram
     gone = set(batch.frame.columns) - {"id"} if drops is None else {*drops, "parent_id"}
     kept = batch.frame.drop([c for c in batch.frame.columns if c in gone or c in step.makes()])
     rows = kept[parent]
-    if not step.one_to_one:
+    if not step.one_to_one and parent.n_unique() == len(parent):
+        rows = rows.with_columns(pl.lit(None, pl.String).alias("parent_id"))
+    elif not step.one_to_one:
         number = made.select(pl.int_range(pl.len()).over("parent")).to_series() + 1
         several = pl.lit(made.select(pl.len().over("parent")).to_series() > 1)
         rows = rows.with_columns(

@@ -2,8 +2,8 @@
 
 | kind  | dialects                                              | becomes                                             |
 |-------|-------------------------------------------------------|-----------------------------------------------------|
-| turns | alpaca dolly sharegpt messages prompt_completion kto  | chat; instruction, where one user asks and one      |
-|       |                                                       | answer follows; text (who spoke is lost)            |
+| turns | sharegpt messages gemini prompt_completion kto; those | chat; instruction, where one user asks and one      |
+|       | of `texts` and `seeds`                                | answer follows; text (who spoke is lost)            |
 | pair  | ranking dpo hh; those of `flat_pairs`,                | preference; instruction and chat (the rejected      |
 |       | `message_pairs`                                       | answer is lost)                                     |
 | group | several answers to one prompt, with scores: those of  | preference; instruction and chat (the best answer)  |
@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from curate.errors import UsageError
 from curate.formats import (
-    alpaca,
-    dolly,
     dpo,
     flat_pairs,
+    gemini,
     hh,
     kto,
     message_pairs,
@@ -33,15 +32,20 @@ from curate.formats import (
     prompt_completion,
     ranking,
     scored_lists,
+    seeds,
     sharegpt,
     verdicts,
 )
 from curate.formats.judged import ABOUT, SCORES
 from curate.formats.targets import TARGETS, TargetName, reachable
+from curate.formats.texts import TEXTS
 from curate.formats.turns import Kind
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from curate.formats.decode import Members
+    from curate.kernels.json_turns import Turns
 
 __all__ = ["DIALECTS", "Dialect", "DialectName", "becomes", "check", "kind_of", "members"]
 
@@ -52,6 +56,8 @@ DialectName = Literal[
     "nectar", "ultrafeedback", "responses_and_scores", "scored_list",
     "alpaca_eval", "human_eval", "lmarena", "arena", "shp",
     "kto", "oasst",
+    "openorca", "explain_choice", "reflection", "qa", "query_response", "metharme", "prompt_response", "input_output",
+    "oasst_instruct", "camel", "summary", "gemini", "self_instruct", "davinci", "mt_bench",
     "text", "signatures", "sections",
 ]  # fmt: skip
 
@@ -79,6 +85,9 @@ class Dialect:
     unless: tuple[str, ...] = ()
     """Members that a row of the dialect does not have."""
 
+    plain: Callable[[Members], Turns] | None = None
+    """Finds the rows that can be converted without being decoded (see `curate.formats.plain`)."""
+
     also: Mapping[Kind, Reader] = field(default_factory=dict)
     """Further kinds that its rows can be read as, for targets that cannot be reached from the first."""
 
@@ -94,6 +103,20 @@ class Dialect:
 
 _SCORES = tuple(name for names in SCORES.values() for name in names)
 _PAIR = flat_pairs.reader
+
+_TOOLS = ("tools", "functions")
+"""Members that name the tools of a chat (see `chats.tools_of`)."""
+
+
+_WHOLE = ("dolly", "explain_choice")
+"""Dialects that only all their texts together tell."""
+
+
+def _of_texts(name: str) -> Dialect:
+    texts = TEXTS[name]
+    keys = (texts.names(),) if name in _WHOLE else tuple((texts.instruction, output) for output in texts.output)
+    return Dialect("turns", texts.read, keys, texts.names(), plain=texts.plain)
+
 
 DIALECTS: dict[str, Dialect] = {
     "oasst": Dialect(
@@ -191,7 +214,7 @@ DIALECTS: dict[str, Dialect] = {
     ),
     "kto": Dialect(
         "turns",
-        kto.reader(sharegpt.read, openai.read, alpaca.read),
+        kto.reader(sharegpt.read, openai.read, TEXTS["alpaca"].read),
         (("conversations", "kto_tag"), ("messages", "kto_tag"), ("instruction", "output", "kto_tag")),
         ("input", "system", "history"),
     ),
@@ -199,13 +222,16 @@ DIALECTS: dict[str, Dialect] = {
     "hh": Dialect("pair", hh.read, (("chosen", "rejected"),), types={"chosen": "string"}, unless=("prompt",)),
     # Before `messages`, which rows of UltraFeedback binarized have too.
     "dpo": Dialect("pair", dpo.read, (("prompt", "chosen", "rejected"), ("chosen", "rejected")), _SCORES),
-    "sharegpt": Dialect("turns", sharegpt.read, (("conversations",),), ("system",)),
-    "messages": Dialect("turns", openai.read, (("messages",),), ("label",)),
+    "sharegpt": Dialect("turns", sharegpt.read, (("conversations",),), ("system", *_TOOLS), plain=sharegpt.plain),
+    "messages": Dialect("turns", openai.read, (("messages",),), ("label", *_TOOLS), plain=openai.plain),
     "prompt_completion": Dialect("turns", prompt_completion.read, (("prompt", "completion"),), ("label",)),
-    "dolly": Dialect("turns", dolly.read, (("instruction", "context", "response"),)),
-    "alpaca": Dialect(
-        "turns", alpaca.read, (("instruction", "output"), ("instruction", "response")), ("input", "system", "history")
+    "gemini": Dialect(
+        "turns", gemini.read, (("contents",),), ("systemInstruction", "system_instruction", *_TOOLS), {"contents": "array"}
     ),
+    "self_instruct": Dialect("turns", seeds.self_instruct, (("instruction", "instances"),), types={"instances": "array"}),
+    "davinci": Dialect("turns", seeds.davinci, (("instruction", "response"),), ("input",), {"response": "object"}),
+    "mt_bench": Dialect("turns", seeds.mt_bench, (("question_id", "turns"),), ("reference",), {"turns": "array"}),
+    **{name: _of_texts(name) for name in TEXTS},
 }
 
 

@@ -20,6 +20,8 @@ PROBLEMS = {
     "too_deep": "a tree of more levels than can be read",
     "roles_do_not_alternate": "two turns of one speaker in a row, in a transcript",
     "bad_call": "a function call that is not JSON with a name",
+    "bad_tools": "tools that are no list of objects",
+    "answers_differ": "two answers in one row that are not the same",
     "prompts_differ": "the two answers are not to the same prompt",
     "unscored": "an answer, and nothing that says how good it is",
     "uneven": "not as many scores as answers",

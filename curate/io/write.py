@@ -154,7 +154,7 @@ def json_lines(
     from curate.kernels import json_write
 
     if alone is not None:
-        if REST in frame.columns:
+        if REST in frame.columns and (frame[REST].fill_null("") != "").any():
             frame = frame.with_columns(_wrapped(alone))
         return json_write.join_values(*text_buffers(frame.get_column(alone))).data
     parts: list[tuple[Any, Any, Any]] = []

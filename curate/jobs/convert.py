@@ -11,6 +11,7 @@ from curate.declare import Reading, Rows, RowsJob, Stage
 from curate.errors import UsageError
 from curate.formats.dialects import DialectName, check, kind_of
 from curate.formats.how import Loss, Pairs
+from curate.formats.named import named_columns
 from curate.formats.targets import TARGETS, TargetName
 from curate.formats.templates import check_template
 from curate.steps.convert import Convert as ConvertStep
@@ -32,11 +33,10 @@ _LOST = {
 class Convert(RowsJob):
     """Convert rows to one of the four formats (text, instruction, chat, preference) or to the layout of another tool.
 
-    Knows Alpaca, Dolly, ShareGPT, OpenAI messages, prompt/completion, DPO, HH-RLHF and ranked ShareGPT rows, and tells them
-    apart row by row. `signatures` and `sections` make instruction pairs from the structure of a
-    text. What a format cannot hold is never
-    left out silently: such rows are dropped with the reason. Three conversions leave something out by their nature: chat to
-    text (who spoke), preference to instruction and to chat (the rejected answer).
+    Knows the dialects that fine-tuning data is published in (Alpaca, ShareGPT, OpenAI messages, DPO, ...: see `--dialect`),
+    tells them apart row by row, and says which it met. `signatures` and `sections` make instruction pairs from the structure of
+    a text. What a format cannot hold is never left out silently: such rows are dropped with the reason. Three conversions leave
+    something out by their nature: chat to text (who spoke), preference to instruction and to chat (the rejected answer).
     """
 
     job: Literal["convert"] = "convert"
@@ -72,6 +72,12 @@ class Convert(RowsJob):
         "a tokenizer that has one; default: the contents with blank lines between, and who spoke is lost.",
     )
 
+    columns: tuple[str, ...] = Field(
+        (),
+        description="Members or columns that go by another name in the rows, as `instruction=Question,output=Answer`: the name "
+        "that a dialect knows, and the one in the rows.",
+    )
+
     def source(self) -> Literal["auto"] | DialectName:
         """The dialect to read: the one given, else that of the format given."""
         return _OWN[self.format] if self.dialect == "auto" and self.format != "auto" else self.dialect
@@ -87,7 +93,7 @@ class Convert(RowsJob):
         from curate.formats.convert import dialect_of
 
         if source == "auto" and (row := first()) is not None:
-            source = dialect_of(row, self.text_column)
+            source = dialect_of(row, self.text_column, named_columns(self.columns))
         takes = TARGETS[self.to].takes
         way = (kind_of(source, takes), takes)
         lost = [_LOST[way]] if way in _LOST and not (way == ("turns", "text") and self.template) else []
@@ -100,6 +106,7 @@ class Convert(RowsJob):
     def stages(self) -> tuple[Stage, ...]:
         """Raises UsageError, saying what is possible, when the dialect given cannot become the format."""
         dialect = self.source()
+        named_columns(self.columns)
         check(self.to, dialect)
         if self.template is not None:
             if self.to != "text":
@@ -118,5 +125,6 @@ class Convert(RowsJob):
             pairs=self.pairs,
             lose=self.lose,
             template=self.template,
+            columns=self.columns,
         )
         return (Rows(steps=(step,)),)
