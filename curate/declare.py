@@ -17,7 +17,7 @@ Options are declared here once; command line, recipe, Python API, JSON Schema an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
@@ -249,6 +249,9 @@ class Work(Protocol):
     files: dict[str, str]
     """Addresses of the files that are read, by the name that their rows go by."""
 
+    reading: Reading
+    """How the job's own rows are read."""
+
     results: dict[str, list[Result]]
     """What the finished stages of this job returned, by stage name, in order of shard or partition."""
 
@@ -258,6 +261,17 @@ class Work(Protocol):
         Rows that cannot be read, or have no text, are left out here; a `Rows` stage books them. `Batch.row` counts on
         over a shard, so that it is the same in every stage.
         """
+        ...
+
+    def drop(self, batch: Batch, rows: Sequence[int], reasons: Sequence[str]) -> None:
+        """Leave out rows of a batch, by their positions in it: written to `dropped/` and counted by reason.
+
+        For the first `Shards` stage of a job without `Rows`, while it reads: it is the one that keeps the books.
+        """
+        ...
+
+    def reject(self, batch: Batch, rows: Sequence[int], errors: Sequence[str]) -> None:
+        """Leave out rows of a batch that cannot be worked on: written to `rejected/` and counted. See `drop`."""
         ...
 
     def progress(self, rows: int, bytes: int) -> None:

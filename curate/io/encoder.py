@@ -61,6 +61,8 @@ class Encoder:
     """What was known or guessed of a ranks file."""
     _made: str | None = None
     """The tokenizer.json that a ranks file was made into."""
+    bos_id: int | None = None
+    """The id that opens a text, where the tokenizer names one. `encode` never adds it."""
 
     @classmethod
     def load(
@@ -184,7 +186,7 @@ class Encoder:
                 with atomic(folder / _usual(name)) as file, source.open("rb") as from_:
                     shutil.copyfileobj(from_, file)
         config = _config(self.path)
-        if self.path.suffix == ".json" and _eos_token(config) != self.eos_token:
+        if self.path.suffix == ".json" and _special(config, "eos_token") != self.eos_token:
             config = {"tokenizer_class": "PreTrainedTokenizerFast", **config, "eos_token": self.eos_token}
             with atomic(folder / "tokenizer_config.json") as file:
                 file.write((json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
@@ -206,9 +208,9 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _eos_token(config: dict[str, Any]) -> str | None:
-    """The end-of-text token of a tokenizer_config.json: a string, or an object that holds one."""
-    token = config.get("eos_token")
+def _special(config: dict[str, Any], name: str) -> str | None:
+    """A special token of a tokenizer_config.json: a string, or an object that holds one."""
+    token = config.get(name)
     return token.get("content") if isinstance(token, dict) else token
 
 
@@ -225,10 +227,13 @@ def load_tokenizer(path: Path) -> Any:
 
 def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
     tokenizer = load_tokenizer(path)
-    eos = eos_token or _eos_token(_config(path))
+    config = _config(path)
+    eos = eos_token or _special(config, "eos_token")
     if eos is None:
         raise InputError(f"{path}: no tokenizer_config.json beside it names an eos_token; set eos_token")
-    return _from_library(path, tokenizer, eos, parallel)
+    bos = _special(config, "bos_token")
+    bos_id = None if bos is None else tokenizer.token_to_id(bos)
+    return replace(_from_library(path, tokenizer, eos, parallel), bos_id=bos_id)
 
 
 def _from_library(path: Path, tokenizer: Any, eos: str, parallel: bool) -> Encoder:
@@ -247,7 +252,8 @@ def _from_library(path: Path, tokenizer: Any, eos: str, parallel: bool) -> Encod
 
     source = tokenizer.to_str()
     # Ids may have holes, so the count of tokens is not the limit.
-    return Encoder(path, max(tokenizer.get_vocab().values()) + 1, eos, eos_id, ids, _fast_path(source), _digest(source))
+    vocab_size = max(tokenizer.get_vocab().values()) + 1
+    return Encoder(path, vocab_size, eos, eos_id, ids, _fast_path(source), _digest(source))
 
 
 @functools.lru_cache(maxsize=1)
@@ -281,7 +287,9 @@ def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> En
         encoded: list[NDArray[Any]] = processor.encode(texts, out_type="numpy", num_threads=threads)
         return encoded
 
-    return Encoder(path, processor.vocab_size(), processor.id_to_piece(eos_id), eos_id, ids, "sentencepiece model", digest)
+    bos_id = processor.bos_id() if processor.bos_id() >= 0 else None
+    eos = processor.id_to_piece(eos_id)
+    return Encoder(path, processor.vocab_size(), eos, eos_id, ids, "sentencepiece model", digest, bos_id=bos_id)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,10 @@
 """Token shards: the ids of tokenized documents on disk, as `schemas/tokens.json` says.
 
 A shard is `NAME.bin`, the ids of its documents one after another (little-endian uint16 or uint32, no header), and `NAME.idx`,
-documents + 1 little-endian uint64 positions: document i is tokens[idx[i]:idx[i+1]], its last token the end-of-text id.
-`tokens.json` beside them names the shards of each split, with their counts and checksums.
+documents + 1 little-endian uint64 positions: document i is tokens[idx[i]:idx[i+1]]. Where only some tokens are trained on,
+`NAME.mask` is a byte for each token, 1 or 0. Where documents are packed into rows of training, `NAME.rows` is rows + 1
+little-endian uint64 numbers: row i is the documents rows[i] to rows[i+1]. `tokens.json` beside them names the shards of each
+split, with their counts and checksums.
 
 To read them: `open_split(folder, "train")` is a sequence of documents, mapped and not loaded. A place in it is one number, that
 of the next document, so that whoever reads can stop, keep the number, and go on with `iterate(number)`.
@@ -53,18 +55,28 @@ def dtype_for(vocab_size: int) -> TokenDtype:
 class ShardWriter:
     """A shard being written, batch by batch, in memory of one batch and 8 bytes a document. See `writing_shard`."""
 
-    def __init__(self, file: IO[bytes], name: str, dtype: TokenDtype) -> None:
+    def __init__(self, file: IO[bytes], name: str, dtype: TokenDtype, mask: IO[bytes] | None = None) -> None:
         import numpy as np
 
         self.name = name
+        self.rows: NDArray[np.int64] | None = None
+        """Documents in each row, where documents are packed into rows."""
         self._file = file
+        self._mask = mask
+        self._mask_hash = hashlib.blake2b(digest_size=16)
+        self._trained = 0
         self._stored = np.dtype(dtype).newbyteorder("<")
         self._lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
         self._hash = hashlib.blake2b(digest_size=16)
         self._bytes = 0
 
-    def add(self, tokens: NDArray[Any], lengths: NDArray[np.int64], text_bytes: int) -> None:
-        """Append documents: their `tokens` one after another, how many each has, and the UTF-8 bytes that all stand for."""
+    def add(
+        self, tokens: NDArray[Any], lengths: NDArray[np.int64], text_bytes: int, mask: NDArray[np.uint8] | None = None
+    ) -> None:
+        """Append documents: their `tokens` one after another, how many each has, and the UTF-8 bytes that all stand for.
+
+        `mask`: which tokens are trained on, for a shard that has one.
+        """
         if len(tokens) and int(tokens.max()) > (most := _most(self._stored)):
             raise OutputError(f"{self.name}: id {int(tokens.max())} is over {most}, the most that {self._stored.name} holds")
         data = tokens.astype(self._stored, copy=False).tobytes()
@@ -72,6 +84,11 @@ class ShardWriter:
         self._hash.update(data)
         self._lengths.append(lengths)
         self._bytes += text_bytes
+        if self._mask is not None:
+            assert mask is not None
+            self._mask.write(mask.tobytes())
+            self._mask_hash.update(mask.tobytes())
+            self._trained += int(mask.sum())
 
     def positions(self) -> NDArray[np.uint64]:
         """Where each document begins, and where the last ends."""
@@ -82,13 +99,16 @@ class ShardWriter:
     def entry(self) -> dict[str, Any]:
         """The shard's entry in `tokens.json`."""
         positions = self.positions()
-        return {
+        entry = {
             "file": self.name,
             "tokens": int(positions[-1]),
             "documents": len(positions) - 1,
             "bytes": self._bytes,
             "blake2b": self._hash.hexdigest(),
         }
+        if self._mask is not None:
+            entry |= {"trained": self._trained, "mask_blake2b": self._mask_hash.hexdigest()}
+        return entry | ({} if self.rows is None else {"rows": len(self.rows)})
 
 
 def _most(dtype: Any) -> int:
@@ -99,16 +119,23 @@ def _most(dtype: Any) -> int:
 
 
 @contextlib.contextmanager
-def writing_shard(folder: Path, name: str, dtype: TokenDtype) -> Iterator[ShardWriter]:
-    """Write the shard `name`: both files appear, whole, when the block ends well, in place of any of the same name.
+def writing_shard(folder: Path, name: str, dtype: TokenDtype, *, masked: bool = False) -> Iterator[ShardWriter]:
+    """Write the shard `name`: its files appear, whole, when the block ends well, in place of any of the same name.
 
     Raises OutputError when they cannot be written.
     """
-    with atomic(folder / f"{name}.bin") as file:
-        shard = ShardWriter(file, name, dtype)
+    with contextlib.ExitStack() as files:
+        file = files.enter_context(atomic(folder / f"{name}.bin"))
+        mask = files.enter_context(atomic(folder / f"{name}.mask")) if masked else None
+        shard = ShardWriter(file, name, dtype, mask)
         yield shard
         with atomic(folder / f"{name}.idx") as positions:
             positions.write(shard.positions().tobytes())
+        if shard.rows is not None:
+            import numpy as np
+
+            with atomic(folder / f"{name}.rows") as rows:
+                rows.write(np.concatenate([[0], np.cumsum(shard.rows)]).astype("<u8").tobytes())
 
 
 def write_header(folder: Path, header: dict[str, Any]) -> None:
@@ -149,14 +176,17 @@ def read(
 ) -> tuple[NDArray[Any], NDArray[np.uint64]]:
     """One shard: its tokens (mapped, not loaded) and its documents + 1 positions.
 
-    Raises InputError when the files are missing or do not have the sizes that `entry` says; with `check` also when the
-    checksum differs, for which the whole file is read.
+    Raises InputError when the files, mask and rows too, are missing or do not have the sizes that `entry` says; with `check`
+    also when a checksum differs, for which the whole file is read.
     """
     import numpy as np
 
-    path, idx = folder / f"{entry['file']}.bin", folder / f"{entry['file']}.idx"
+    path, idx, mask, rows = (folder / f"{entry['file']}.{kind}" for kind in ("bin", "idx", "mask", "rows"))
     stored = np.dtype(dtype).newbyteorder("<")
-    for file, size in ((path, entry["tokens"] * stored.itemsize), (idx, (entry["documents"] + 1) * 8)):
+    sizes = {path: entry["tokens"] * stored.itemsize, idx: (entry["documents"] + 1) * 8}
+    sizes |= {mask: entry["tokens"]} if "mask_blake2b" in entry else {}
+    sizes |= {rows: (entry["rows"] + 1) * 8} if "rows" in entry else {}
+    for file, size in sizes.items():
         if not file.is_file():
             raise InputError(f"{file}: missing, but {HEADER} names it; tokenize again")
         if file.stat().st_size != size:
@@ -166,11 +196,13 @@ def read(
     positions: NDArray[np.uint64] = np.memmap(idx, "<u8", mode="r")
     if positions[0] != 0 or positions[-1] != entry["tokens"]:
         raise InputError(f"{idx}: does not run from 0 to {entry['tokens']}; tokenize again")
-    if check:
-        with path.open("rb") as handle:
+    for file, kind in ((path, "blake2b"), (mask, "mask_blake2b")):
+        if not check or kind not in entry:
+            continue
+        with file.open("rb") as handle:
             found = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        if found != entry["blake2b"]:
-            raise InputError(f"{path}: its BLAKE2b is {found}, {HEADER} says {entry['blake2b']}; tokenize again")
+        if found != entry[kind]:
+            raise InputError(f"{file}: its BLAKE2b is {found}, {HEADER} says {entry[kind]}; tokenize again")
     return tokens, positions
 
 
