@@ -72,22 +72,28 @@ class Batch:
     """Rows on their way through the steps.
 
     frame: the rows' columns; `id` (string, never null) is always there.
-    text:  what each row reads as, by its format (string, never null).
+    text:  what each row reads as, by its format (string, never null); made when first asked for where it is given as a function.
     row:   position of each row among the readable rows of its shard (int64): where per-row results of earlier stages stand.
     shard: number of the shard that the rows came from.
     """
 
-    __slots__ = ("_shared", "frame", "row", "shard", "text")
+    __slots__ = ("_shared", "_text", "frame", "row", "shard")
 
-    def __init__(self, frame: pl.DataFrame, text: pl.Series, row: pl.Series, shard: int = 0) -> None:
+    def __init__(self, frame: pl.DataFrame, text: pl.Series | Callable[[], pl.Series], row: pl.Series, shard: int = 0) -> None:
         self.frame = frame
-        self.text = text
+        self._text = text
         self.row = row
         self.shard = shard
         self._shared: dict[tuple[Any, ...], Any] = {}
 
     def __len__(self) -> int:
         return self.frame.height
+
+    @property
+    def text(self) -> pl.Series:
+        if callable(self._text):
+            self._text = self._text()
+        return self._text
 
     def share(self, analysis: Callable[..., T], *args: Any) -> T:
         """`analysis(self, *args)`, computed once for this batch however many steps ask. `args` must be hashable."""

@@ -53,6 +53,7 @@ class _Place:
 
     def __init__(self, piece: Piece, handle: IO[bytes]) -> None:
         self.lines = 0
+        self._source = piece.source
         self._start = piece.start
         self._handle = handle
         self._before = 0 if piece.start == 0 else None
@@ -61,18 +62,26 @@ class _Place:
         if self._before is None:
             # The piece has the lines that begin in it, so what counts is how many begin before it.
             here = self._handle.tell()
-            self._before = 1 + _count_breaks(self._handle, self._start - 1)
+            self._before = 1 + _breaks_before(self._source, self._handle, self._start - 1)
             self._handle.seek(here)
         return self._before + self.lines
 
 
-def _count_breaks(handle: IO[bytes], end: int) -> int:
-    """Line breaks in the first `end` bytes of a file."""
-    handle.seek(0)
-    breaks = 0
-    while end > 0 and (block := handle.read(min(BLOCK_BYTES, end))):
+_counted: dict[Source, dict[int, int]] = {}
+"""Line breaks before places in a file, as far as this process has counted: or a file cut into n pieces would be read n/2 times."""
+
+
+def _breaks_before(source: Source, handle: IO[bytes], end: int) -> int:
+    """Line breaks in the first `end` bytes of a file, counted on from the nearest place before that was counted to."""
+    known = _counted.setdefault(source, {0: 0})
+    begin = max(place for place in tuple(known) if place <= end)
+    breaks = known[begin]
+    handle.seek(begin)
+    left = end - begin
+    while left > 0 and (block := handle.read(min(BLOCK_BYTES, left))):
         breaks += block.count(b"\n")
-        end -= len(block)
+        left -= len(block)
+    known[end] = breaks
     return breaks
 
 
