@@ -72,7 +72,7 @@ class Batch:
     """Rows on their way through the steps.
 
     frame: the rows' columns; `id` (string, never null) is always there.
-    text:  what each row reads as, by its format (string, never null); made when first asked for where it is given as a function.
+    text:  what each row reads as, by its format (string, never null); given as a function, it is made when first asked for.
     row:   position of each row among the readable rows of its shard (int64): where per-row results of earlier stages stand.
     shard: number of the shard that the rows came from.
     """

@@ -22,8 +22,8 @@ __all__ = ["HOLD_TOOLS", "STANDARD", "Unreadable", "chats", "load", "load_member
 STANDARD = ("system", "developer", "user", "assistant", "tool")
 
 
-HOLD_TOOLS = ("chat", "openai", "trl_sft")
-"""Targets whose rows can have tools beside their messages."""
+HOLD_TOOLS = ("chat", "openai", "trl_sft", "trl_prompt_completion", "trl_kto", "trl_grpo", "sharegpt")
+"""Targets whose rows can have tools beside their messages; ShareGPT has them as JSON text."""
 
 
 class Unreadable(ValueError):

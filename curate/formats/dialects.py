@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from curate.formats.decode import Members
     from curate.kernels.json_turns import Turns
 
-__all__ = ["DIALECTS", "Dialect", "DialectName", "becomes", "check", "kind_of", "members"]
+__all__ = ["DIALECTS", "Dialect", "DialectChoice", "DialectName", "becomes", "check", "kind_of", "members"]
 
 DialectName = Literal[
     "alpaca", "dolly", "sharegpt", "messages", "prompt_completion", "ranking", "dpo", "hh", "preference",
@@ -63,6 +63,9 @@ DialectName = Literal[
 
 Reader = Callable[["pl.Series"], "pl.DataFrame"]
 """Rows of JSON text to what `curate.formats.turns` says of a kind."""
+
+DialectChoice = Literal["auto", DialectName]
+"""A dialect by its name, or told from the rows."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class _Place:
 
 
 _counted: dict[Source, dict[int, int]] = {}
-"""Line breaks before places in a file, as far as this process has counted: or a file cut into n pieces would be read n/2 times."""
+"""Line breaks before places in a file, as far as this process has counted: else a file of n pieces would be read n/2 times."""
 
 
 def _breaks_before(source: Source, handle: IO[bytes], end: int) -> int:

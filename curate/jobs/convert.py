@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
 from curate.declare import Reading, Rows, RowsJob, Stage
 from curate.errors import UsageError
-from curate.formats.dialects import DialectName, check, kind_of
+from curate.formats.dialects import DialectChoice, DialectName, becomes, check, kind_of
 from curate.formats.how import Loss, Pairs
 from curate.formats.named import named_columns
 from curate.formats.targets import TARGETS, TargetName
@@ -44,7 +44,7 @@ class Convert(RowsJob):
         description="The format to write, or the layout of another tool: what TRL's trainers take, OpenAI's fine-tuning, "
         "ShareGPT, Alpaca with history."
     )
-    dialect: Literal["auto"] | DialectName = Field(
+    dialect: DialectChoice = Field(
         "auto",
         description="What the rows are; auto: told for each row by its members. `alpaca` and `messages` are our own "
         "instruction and chat formats too; `signatures` is text whose documented call signatures become pairs, `sections` "
@@ -78,7 +78,7 @@ class Convert(RowsJob):
         "that a dialect knows, and the one in the rows.",
     )
 
-    def source(self) -> Literal["auto"] | DialectName:
+    def source(self) -> DialectChoice:
         """The dialect to read: the one given, else that of the format given."""
         return _OWN[self.format] if self.dialect == "auto" and self.format != "auto" else self.dialect
 
@@ -94,6 +94,8 @@ class Convert(RowsJob):
 
         if source == "auto" and (row := first()) is not None:
             source = dialect_of(row, self.text_column, named_columns(self.columns))
+        if source in get_args(DialectName) and self.to not in becomes(source):
+            return (f"the first row is read as {source}, which becomes {', '.join(becomes(source))}, but not {self.to}",)
         takes = TARGETS[self.to].takes
         way = (kind_of(source, takes), takes)
         lost = [_LOST[way]] if way in _LOST and not (way == ("turns", "text") and self.template) else []

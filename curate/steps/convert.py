@@ -10,7 +10,7 @@ from pydantic import Field
 
 from curate.declare import Batch, Expand, FormatName
 from curate.formats.chats import HOLD_TOOLS
-from curate.formats.dialects import DialectName
+from curate.formats.dialects import DialectChoice
 from curate.formats.how import How, Loss, Pairs
 from curate.formats.named import named_columns, renamed
 from curate.formats.problems import PROBLEMS
@@ -35,7 +35,7 @@ class Convert(Expand):
 
     step: Literal["convert"] = "convert"
     to: TargetName = Field(description="What to write.")
-    dialect: Literal["auto"] | DialectName = Field("auto", description="What the rows are; auto: told by its members.")
+    dialect: DialectChoice = Field("auto", description="What the rows are; auto: told by its members.")
     text_column: str = Field("text", description="Where the text stands in rows of the text format.")
     keep_extra: bool = Field(False, description="Keep the members that the dialect has no use for.")
     min_margin: float = Field(
@@ -77,6 +77,7 @@ class Conversion:
 
         from curate.formats.convert import convert, extra
         from curate.formats.detect import said_of
+        from curate.formats.layouts import json_text
 
         options = self._options
         record = batch.frame["record"]
@@ -84,7 +85,8 @@ class Conversion:
             record = renamed(record, self._columns)
         lines = convert(record, options.to, options.dialect, self._how)
         first = lines if lines.height == len(record) else lines.unique("parent", keep="first", maintain_order=True)
-        beside = [pl.lit('"tools":') + pl.col("tools")]
+        tools = json_text(pl.col("tools")) if options.to == "sharegpt" else pl.col("tools")
+        beside = [pl.when(pl.col("tools").is_not_null()).then(pl.lit('"tools":') + tools)]
         if options.keep_extra:
             rest = extra(record, first["dialect"], (*self._written, "id"), options.text_column).gather(lines["parent"])
             beside += [pl.when(part != "").then(part) for part in (pl.lit(rest), pl.col("about"))]
