@@ -14,7 +14,7 @@ from typing import Any
 from curate.errors import InputError
 
 __all__ = [
-    "CAMPAIGN", "KEY", "TASKS", "VOTES", "Answer", "Campaign", "Key", "Task", "checked_rows", "read_campaign",
+    "CAMPAIGN", "KEY", "NAMES", "TASKS", "VOTES", "Answer", "Campaign", "Key", "Task", "checked_rows", "read_campaign",
     "read_key", "read_tasks", "shown_order", "task_name", "write_campaign",
 ]  # fmt: skip
 
