@@ -21,7 +21,7 @@ class RankPreferences(RowsJob):
     that is for the better answer (`agreement`), by how much it is better (`margin`), and the prompt that it is of
     (`group_id`); with `validation` all rows of a prompt are on one side of `split`. What makes no row is dropped with its
     reason: ties, few votes, low agreement, small margins, gold tasks. Of an annotator's votes on a task the last counts.
-    Answers that were marked as all bad still make pairs; as labels (`kto`) they are all bad where most votes say so.
+    Answers marked as all bad still make pairs; as labels (`kto`) they are all bad where most votes say so.
     """
 
     job: Literal["rank preferences"] = "rank preferences"
@@ -38,7 +38,10 @@ class RankPreferences(RowsJob):
     )
     min_margin: float = Field(0.0, ge=0, description="Least margin of a pair; of a label the least distance from the middle.")
     min_agreement: float = Field(
-        0.0, ge=0, le=1, description="Least share of the votes that must be for the better answer of a pair (a group: on average)."
+        0.0,
+        ge=0,
+        le=1,
+        description="Least share of the votes that must be for the better answer of a pair (a group: on average).",
     )
     min_votes: int = Field(1, ge=1, description="Fewest votes on a pair, or on a task.")
     validation: float = Field(0.0, ge=0, le=1, description="Share of the prompts whose rows are for validation.")

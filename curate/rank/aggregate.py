@@ -42,7 +42,8 @@ def bradley_terry(wins: Floats, prior: float = 0.1, tolerance: float = 1e-8) -> 
         log, before = _step(won, met, log, prior)
         if np.abs(log - before).max(initial=0.0) < tolerance:
             break
-    return log - log.mean(-1, keepdims=True)
+    found: Floats = log - log.mean(-1, keepdims=True)
+    return found
 
 
 def _step(won: Floats, met: Floats, log: Floats, prior: float) -> tuple[Floats, Floats]:
@@ -123,9 +124,7 @@ def _choices_of(ranks: NDArray[np.int8]) -> tuple[Ints, Ints, Floats, Ints, NDAr
     return kind, column, part, np.concatenate(of)[order], np.concatenate(sets)[order], np.concatenate(weights)[order]
 
 
-def plackett_luce(
-    won: Floats, sets: Ints, weight: Floats, prior: float = 0.1, tolerance: float = 1e-8
-) -> Floats:
+def plackett_luce(won: Floats, sets: Ints, weight: Floats, prior: float = 0.1, tolerance: float = 1e-8) -> Floats:
     """Log strengths [samples, n] of items, their mean 0, from choices.
 
     won: [samples, n], how often each was taken. sets: [S, K] items that were chosen from (-1: none); weight: [samples, S], how

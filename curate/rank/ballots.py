@@ -73,7 +73,9 @@ def task_sizes(folder: Path) -> dict[str, int]:
         frame = pl.read_ndjson(folder / TASKS, schema={"task": pl.String, "answers": answers})
         names = pl.col("answers").list.eval(pl.element().struct.field("answer")).list.sort().list.join("")
         sizes = frame.select("task", names.alias("names"), pl.col("answers").list.len().alias("size"))
-        fine = sizes.select((pl.col("names") == pl.lit(NAMES).str.head(pl.col("size"))).all() & pl.col("task").is_not_null().all())
+        fine = sizes.select(
+            (pl.col("names") == pl.lit(NAMES).str.head(pl.col("size"))).all() & pl.col("task").is_not_null().all()
+        )
         if fine.item() and sizes.select(pl.col("size").is_between(2, len(NAMES)).all()).item():
             return dict(zip(sizes["task"].to_list(), sizes["size"].to_list(), strict=True))
     except (pl.exceptions.PolarsError, OSError):
@@ -164,9 +166,7 @@ def _ranks(table: pl.DataFrame) -> Ranks:
 def _shown(table: pl.DataFrame) -> Ranks:
     places = {name: i for i, name in enumerate(NAMES)}
     answer = (pl.col("shown").list.get(i, null_on_oob=True) for i in range(len(NAMES)))
-    shown = table.select(
-        a.replace_strict(places, default=-1, return_dtype=pl.Int8).alias(str(i)) for i, a in enumerate(answer)
-    )
+    shown = table.select(a.replace_strict(places, default=-1, return_dtype=pl.Int8).alias(str(i)) for i, a in enumerate(answer))
     return np.ascontiguousarray(shown.to_numpy().reshape(-1, len(NAMES)))
 
 

@@ -15,7 +15,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from curate.rank.agreement import (
-    Alpha, alpha, cohen_kappa, counts_of, fleiss_kappa, kendall_w, raw_agreement, tau_b, wilson,
+    Alpha,
+    alpha,
+    cohen_kappa,
+    counts_of,
+    fleiss_kappa,
+    kendall_w,
+    raw_agreement,
+    tau_b,
+    wilson,
 )  # fmt: skip
 from curate.rank.ballots import COUPLES, Ballots, couples
 
@@ -31,7 +39,7 @@ FEW = 5
 """With fewer votes nothing is said of an annotator."""
 
 GOLD = 0.75
-"""An annotator is against gold when even the upper end of the interval of the accuracy is below this."""
+"""An annotator misses gold when the interval of the accuracy holds a half or less, as guessing gives, and does not reach this."""
 
 CHANCE = 0.01
 """Level of the tests for flags, divided by the number of annotators tested."""
@@ -58,7 +66,7 @@ def _lines(ballots: Ballots) -> tuple[NDArray[np.int64], NDArray[np.int64], NDAr
     """Compared pairs of answers: the vote, its task, the pair (the same number for the same pair of a task), who won."""
     vote, which, result = couples(ballots.ranks)
     place = pl.struct("task", "criterion").rank("dense").cast(pl.Int64) - 1
-    task = ballots.frame.select(place).to_series().to_numpy() if len(ballots) else np.zeros(0, np.int64)
+    task = ballots.frame.select(place).to_series().to_numpy().astype(np.int64)
     return vote, task, task[vote] * len(COUPLES) + which, result
 
 
@@ -68,7 +76,7 @@ def figures(ballots: Ballots, samples: int, seed: int) -> dict[str, Any]:
     Intervals draw whole tasks, as the pairs of a task are not independent. Kendall's W and tau-b are means over the tasks on
     which two annotators or more ranked every answer. O(votes K^2 + samples tasks).
     """
-    vote, task, pair, result = _lines(ballots)
+    _, task, pair, result = _lines(ballots)
     names, unit = np.unique(pair, return_inverse=True)
     counts = counts_of(unit, result.astype(np.int64) + 1, len(names), 3)
     levels = {}
@@ -94,9 +102,7 @@ def figures(ballots: Ballots, samples: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _rank_figures(
-    ballots: Ballots, task: NDArray[np.int64]
-) -> tuple[float | None, float | None, tuple[int, int]]:
+def _rank_figures(ballots: Ballots, task: NDArray[np.int64]) -> tuple[float | None, float | None, tuple[int, int]]:
     """Mean W and tau-b over tasks, whatever their number of answers, and over how many."""
     size = ballots.frame["size"].to_numpy()
     whole = ballots.complete()
@@ -196,8 +202,8 @@ def annotators(ballots: Ballots, gold: Mapping[str, Mapping[str, int]]) -> list[
     """Each annotator: votes, skips, ties, time, where the best answer stood, accuracy on gold tasks; and flags.
 
     fast: a median time below a third of the others' median. first (second ...): the best answer stood there more often than
-    chance would have it (binomial test, 1 % over all annotators). against_gold: the accuracy is below 75 % with 95 %
-    confidence. A flag is a reason to look, not a verdict.
+    chance would have it (binomial test, 1 % over all annotators). against_gold: the accuracy on gold tasks may be
+    that of guessing or worse, and is below 75 % with 95 % confidence. A flag is a reason to look, not a verdict.
     """
     frame = ballots.frame.with_columns(pl.Series("tied", _tie_share(ballots)))
     people = frame.group_by("annotator").agg(
@@ -228,8 +234,13 @@ def annotators(ballots: Ballots, gold: Mapping[str, Mapping[str, int]]) -> list[
         }
         if (hit := known.get(row["annotator"])) is not None:
             low, high = wilson(hit["right"], hit["of"])
-            line["gold"] = {"accuracy": clean(hit["right"] / hit["of"]), "low": clean(low), "high": clean(high), "pairs": hit["of"]}
-            if high < GOLD:
+            line["gold"] = {
+                "accuracy": clean(hit["right"] / hit["of"]),
+                "low": clean(low),
+                "high": clean(high),
+                "pairs": hit["of"],
+            }
+            if low <= 0.5 and high < GOLD:
                 flags.append("against_gold")
         found.append({**line, "flags": flags})
     return found

@@ -1,7 +1,7 @@
 """What is made of votes: pairs of answers, groups in order, labels, scores.
 
-Two parts. `judge` puts the votes of a campaign together, a line a pair of answers and a line an answer. `Wanted` is the step that
-goes over the tasks and writes rows from these lines, or says why not.
+Two parts. `judge` puts the votes of a campaign together, a line a pair of answers and a line an answer. `Wanted` is the step
+that goes over the tasks and writes rows from these lines, or says why not.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REASONS = {
     "gold": "a task whose right ranks are known, which is there to check annotators",
     "not_voted": "nobody ranked two of its answers",
     "few_votes": "fewer votes than `min_votes`",
-    "tie": "two answers that the votes do not tell apart, or, for labels, one that is neither good nor bad",
+    "tie": "two answers that the votes do not tell apart; for labels, one that is neither good nor bad",
     "low_agreement": "a smaller share of the votes than `min_agreement` is for the better answer",
     "small_margin": "a smaller margin than `min_margin`",
 }
@@ -56,7 +56,9 @@ def judge(ballots: Ballots, key: Mapping[str, Key], by: By, folder: Path) -> Non
 
     vote, which, result = couples(ballots.ranks)
     first, second = np.array(COUPLES, np.int8).T
-    lines = pl.DataFrame({"task": ballots.frame["task"].gather(vote), "first": first[which], "second": second[which], "won": result})
+    lines = pl.DataFrame(
+        {"task": ballots.frame["task"].gather(vote), "first": first[which], "second": second[which], "won": result}
+    )
     pairs = lines.group_by("task", "first", "second").agg(
         pl.len().cast(pl.Int64).alias("n_votes"),
         (pl.col("won") == 1).sum().cast(pl.Int64).alias("for_first"),
@@ -65,11 +67,13 @@ def judge(ballots: Ballots, key: Mapping[str, Key], by: By, folder: Path) -> Non
     pairs = pairs.sort("task", "first", "second")
     answers = _scored(pairs, by)
     if by == "majority":
-        margin = (pl.col("for_first") - pl.col("for_second")) / pl.col("n_votes")
+        margin = ((pl.col("for_first") - pl.col("for_second")) / pl.col("n_votes")).round(9)
     else:
         score = answers.select("task", pl.col("place"), "score")
         for name in ("first", "second"):
-            pairs = pairs.join(score.rename({"place": name, "score": f"{name}_score"}), on=["task", name], maintain_order="left")
+            pairs = pairs.join(
+                score.rename({"place": name, "score": f"{name}_score"}), on=["task", name], maintain_order="left"
+            )
         margin = (pl.col("first_score") - pl.col("second_score")).round(9)
     pairs = pairs.with_columns(margin.alias("margin"))
     voted = pl.DataFrame({"vote": np.unique(vote)})
@@ -188,7 +192,9 @@ class Writing:
         else:
             made = self._of_pairs(tasks, answers)
         done = pl.concat([made, gone], how="diagonal").sort("parent", maintain_order=True)
-        missing = [pl.lit(None, pl.String).alias(name) for name in (*self._options.makes(), "value") if name not in done.columns]
+        missing = [
+            pl.lit(None, pl.String).alias(name) for name in (*self._options.makes(), "value") if name not in done.columns
+        ]
         return done.with_columns(*missing).select("parent", *self._options.makes(), "reason", "value")
 
     def _split(self, tasks: pl.DataFrame) -> pl.DataFrame:
@@ -200,7 +206,9 @@ class Writing:
 
         texts = encode(tasks["turns"]).to_list()
         # One hash a task, and tasks are as many as people can do.
-        group = pl.Series("group_id", [hashlib.blake2b((text or "").encode(), digest_size=8).hexdigest() for text in texts], pl.String)
+        group = pl.Series(
+            "group_id", [hashlib.blake2b((text or "").encode(), digest_size=8).hexdigest() for text in texts], pl.String
+        )
         tasks = tasks.with_columns(group)
         if not self._options.validation:
             return tasks.with_columns(pl.lit(None, pl.String).alias("split"))
@@ -224,7 +232,9 @@ class Writing:
             pl.col("margin").abs(),
         )
         for place, side in (("better", "chosen"), ("worse", "rejected")):
-            said = answers.select("task", pl.col("place").alias(place), pl.col("text").alias(side), pl.col("model").alias(f"model_{side}"))
+            said = answers.select(
+                "task", pl.col("place").alias(place), pl.col("text").alias(side), pl.col("model").alias(f"model_{side}")
+            )
             lines = lines.join(said, on=["task", place], how="left", maintain_order="left")
         lines = lines.with_columns((pl.col("for") / pl.col("n_votes")).round(6).alias("agreement"))
         lines = lines.with_columns(
@@ -299,9 +309,16 @@ class Writing:
             names = ["group_id", "prompt", "answer", "rank", "score", "n_votes", "model", "split"]
         else:
             one = pl.struct("answer", "rank", "score", "model").alias("answers")
-            first = [name for name in ("task", "turns", "prompt", "group_id", "split", "n_votes", "agreement") if name in lines.columns]
+            first = [
+                name
+                for name in ("task", "turns", "prompt", "group_id", "split", "n_votes", "agreement")
+                if name in lines.columns
+            ]
             lines = lines.group_by("parent", maintain_order=True).agg(
-                *(pl.col(name).first() for name in first), one, pl.col("rank").n_unique().alias("different"), pl.lit("").first().alias("place")
+                *(pl.col(name).first() for name in first),
+                one,
+                pl.col("rank").n_unique().alias("different"),
+                pl.lit("").first().alias("place"),
             )
             lines = lines.with_columns(self._why(tie=pl.col("different") == 1, margin=pl.lit(1e9)))
             names, letter = ["group_id", "prompt", "answers", "n_votes", "agreement", "split"], pl.lit("")
@@ -330,4 +347,6 @@ def _tasks(record: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
     letters = {letter: place for place, letter in enumerate("abcdefghi")}
     texts = rows.filter(pl.col("task").is_not_null()).select("parent", "task", "answers").explode("answers").unnest("answers")
     place = pl.col("answer").replace_strict(letters, default=-1, return_dtype=pl.Int8)
-    return rows.select("parent", "task", pl.col("prompt").alias("turns")), texts.select("parent", "task", place.alias("place"), "text")
+    return rows.select("parent", "task", pl.col("prompt").alias("turns")), texts.select(
+        "parent", "task", place.alias("place"), "text"
+    )

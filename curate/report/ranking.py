@@ -115,11 +115,15 @@ def _map(pairs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         if first not in place or second not in place:
             continue
         kappa = pair["kappa_linear"]
-        title = f"{first} and {second}: kappa {number(kappa)}, agree on {_percent(pair['raw_agreement'])} of {pair['pairs']:,} pairs"
+        alike = f"agree on {_percent(pair['raw_agreement'])} of {pair['pairs']:,} pairs"
+        title = f"{first} and {second}: kappa {number(kappa)}, {alike}"
         for i, j in ((place[first], place[second]), (place[second], place[first])):
             cell = {"x": LEFT + j * CELL, "y": 24 + i * CELL, "text": number(kappa, 2), "title": title}
             cells.append({**cell, "low": kappa is not None and kappa < 0, "shade": f"{min(abs(kappa or 0), 1) * 0.8:.3f}"})
-    rows = [{"y": 24 + (i + 0.5) * CELL, "x": LEFT + (i + 0.5) * CELL, "name": excerpt(who, 20), "number": i + 1} for i, who in enumerate(names)]
+    rows = [
+        {"y": 24 + (i + 0.5) * CELL, "x": LEFT + (i + 0.5) * CELL, "name": excerpt(who, 20), "number": i + 1}
+        for i, who in enumerate(names)
+    ]
     size = {"width": LEFT + len(names) * CELL, "height": 24 + len(names) * CELL}
     return {"cells": cells, "rows": rows, "more": len(weight) - len(names), "cell": CELL, "left": LEFT, **size}
 
@@ -133,7 +137,8 @@ def _places(bias: dict[str, Any]) -> dict[str, Any] | None:
     bars = []
     for i, line in enumerate(bias["places"]):
         y = {name: 10 + tall * (1 - line[name] / high) for name in ("share", "low", "high", "expected")}
-        title = f"place {line['place']}: {line['best']:,} best answers, {_percent(line['share'])} (chance: {_percent(line['expected'])})"
+        shares = f"{_percent(line['share'])} (chance: {_percent(line['expected'])})"
+        title = f"place {line['place']}: {line['best']:,} best answers, {shares}"
         bars.append(
             {
                 **{name: f"{value:.1f}" for name, value in y.items()},
@@ -156,7 +161,13 @@ def board_views(criteria: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for name, board in criteria.items():
         view = {"name": name, "header": BOARD, "rows": _board(board), "games": board["games"]}
         groups = board["components"] if len(board["components"]) > 1 else []
-        yield {**view, "plot": _scores(board["models"]), "ranks": _ranks(board["models"]), "groups": groups, "one_way": board["one_way"]}
+        yield {
+            **view,
+            "plot": _scores(board["models"]),
+            "ranks": _ranks(board["models"]),
+            "groups": groups,
+            "one_way": board["one_way"],
+        }
 
 
 def _board(board: dict[str, Any]) -> list[list[str]]:
@@ -193,8 +204,16 @@ def _scores(models: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         lines.append({"name": excerpt(row["model"], 20), "y": i * 34 + 26, "marks": marks})
     step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if span / s <= 8)
     first, last = int(low // step), int(high // step)
-    ticks = [{"x": x(k * step), "text": f"{k * step:g}", "zero": k == 0} for k in range(first, last + 1) if low <= k * step <= high]
-    return {"lines": lines, "ticks": ticks, "width": LEFT + wide + 30, "bottom": len(models) * 34 + 12, "height": len(models) * 34 + 34}
+    ticks = [
+        {"x": x(k * step), "text": f"{k * step:g}", "zero": k == 0} for k in range(first, last + 1) if low <= k * step <= high
+    ]
+    return {
+        "lines": lines,
+        "ticks": ticks,
+        "width": LEFT + wide + 30,
+        "bottom": len(models) * 34 + 12,
+        "height": len(models) * 34 + 34,
+    }
 
 
 def _ranks(models: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -213,7 +232,13 @@ def _ranks(models: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
             at += width
         lines.append({"name": excerpt(row["model"], 20), "y": i * 30 + 6, "parts": parts})
     legend = [{"x": LEFT + 10 + k * 46, "shade": shades[k], "rank": k + 1} for k in range(most)]
-    return {"lines": lines, "legend": legend, "width": LEFT + wide + 30, "bottom": len(models) * 30 + 8, "height": len(models) * 30 + 34}
+    return {
+        "lines": lines,
+        "legend": legend,
+        "width": LEFT + wide + 30,
+        "bottom": len(models) * 30 + 8,
+        "height": len(models) * 30 + 34,
+    }
 
 
 def print_ranking(console: Any, results: dict[str, Any]) -> None:

@@ -74,7 +74,9 @@ def test_a_tie_is_the_mean_of_its_orders(ranks):
                 left = (vote, tuple(sorted(order[at:])))
                 sets[left] = sets.get(left, 0) + 1 / len(orders)
                 taken[vote, order[at]] = taken.get((vote, order[at]), 0) + 1 / len(orders)
-    got = {(int(v), tuple(int(i) for i in s if i >= 0)): w for v, s, w in zip(found.vote, found.sets, found.weight, strict=True)}
+    got = {
+        (int(v), tuple(int(i) for i in s if i >= 0)): w for v, s, w in zip(found.vote, found.sets, found.weight, strict=True)
+    }
     assert got == pytest.approx(sets)
     took = {(int(v), int(i)): p for v, i, p in zip(found.took_vote, found.took, found.part, strict=True) if p > 0}
     assert took == pytest.approx(taken)

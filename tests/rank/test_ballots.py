@@ -30,7 +30,12 @@ def vote(folder: Path, **changes: object) -> str:
 
 def test_they_are_the_last_votes(tmp_path):
     campaign(tmp_path, tasks=8, criteria=("overall", "honest"))
-    add(tmp_path, vote(tmp_path), vote(tmp_path, ranks=None, skipped=True), vote(tmp_path, annotator="ada", ranks={"b": 1, "a": 1}))
+    add(
+        tmp_path,
+        vote(tmp_path),
+        vote(tmp_path, ranks=None, skipped=True),
+        vote(tmp_path, annotator="ada", ranks={"b": 1, "a": 1}),
+    )
     # An earlier time counts for nothing, wherever the line stands.
     add(tmp_path, vote(tmp_path, annotator="ada", ranks={"d": 1}, at="2025-01-01T00:00:00.000000Z"))
     ballots = read_ballots(tmp_path)
@@ -39,7 +44,10 @@ def test_they_are_the_last_votes(tmp_path):
     assert ballots.frame["skipped"].to_list() == [vote.ranks is None for vote in last]
     lines = rank_lines(last)
     at, answer = np.nonzero(ballots.ranks)
-    assert [["abcdefghi"[i] for i in answer], ballots.ranks[at, answer].tolist()] == [lines["answer"].to_list(), lines["rank"].to_list()]
+    assert [["abcdefghi"[i] for i in answer], ballots.ranks[at, answer].tolist()] == [
+        lines["answer"].to_list(),
+        lines["rank"].to_list(),
+    ]
     shown = [["abcdefghi"[i] for i in row if i >= 0] for row in ballots.shown]
     assert shown == [list(vote.shown) for vote in last]
 

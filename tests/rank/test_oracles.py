@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from curate.rank.agreement import alpha
 from curate.rank.aggregate import bradley_terry, choices, plackett_luce
+from curate.rank.agreement import alpha
 from tests.rank.test_agreement import CODINGS, LEVELS, counts, matrices
 
 RNG = np.random.default_rng(5)

@@ -32,7 +32,9 @@ def campaign(
         who = rng.permutation(len(MODELS))[:answers]
         prompt = ({"role": "user", "content": f"Question {i}?"},)
         task = Task(
-            task_name(prompt, [f"{m} {i}" for m in who]), prompt, tuple(Answer("abcdefghi"[j], f"{m} says {i}") for j, m in enumerate(who))
+            task_name(prompt, [f"{m} {i}" for m in who]),
+            prompt,
+            tuple(Answer("abcdefghi"[j], f"{m} says {i}") for j, m in enumerate(who)),
         )
         names = [answer.answer for answer in task.answers]
         true = np.array([STRENGTHS[m] for m in who])
@@ -45,7 +47,7 @@ def campaign(
                 shown = [names[j] for j in rng.permutation(answers)]
                 utility = true + rng.gumbel(size=answers)
                 if person in habits:
-                    utility = habits[person](rng, true, [shown.index(name) for name in names])
+                    utility = np.array(habits[person](rng, true, [shown.index(name) for name in names]), float)
                 ranks = dict(zip(names, ((-utility).argsort().argsort() + 1).tolist(), strict=True))
                 seconds = 1.0 if person == "fast" else 20.0 + n
                 at = f"2026-01-01T00:{i % 60:02d}:{n:02d}.{i:06d}Z"
