@@ -27,8 +27,8 @@ class RankPreferences(RowsJob):
     job: Literal["rank preferences"] = "rank preferences"
     to: WantedName = Field(
         "preference",
-        description="What to write. preference, trl_dpo, trl_reward, openai_preference: pairs; kwise: a prompt with its answers "
-        "and their ranks; kto: each answer with whether it is good; scores: each answer with its score and rank.",
+        description="What to write. preference, trl_dpo, trl_reward, openai_preference: pairs; kwise: a prompt with its "
+        "answers and their ranks; kto: each answer with whether it is good; scores: each answer with its score and rank.",
     )
     criterion: str = Field("", description="The criterion to go by; default: the only one there are votes on.")
     by: By = Field(

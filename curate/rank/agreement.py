@@ -1,8 +1,8 @@
 """How far annotators agree: figures for nominal and ordered values, and for rankings.
 
 Sources: Krippendorff, Computing Krippendorff's Alpha-Reliability (2011); Cohen (1960, 1968); Fleiss (1971); Kendall and
-Gibbons, Rank Correlation Methods (1990), for W and tau-b with ties. Figures are NaN where they are not defined, as when nobody's value
-ever differs and chance alone would agree as well.
+Gibbons, Rank Correlation Methods (1990), for W and tau-b with ties. Figures are NaN where they are not defined, as
+when nobody's value ever differs and chance alone would agree as well.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ FEW = 5
 """With fewer votes nothing is said of an annotator."""
 
 GOLD = 0.75
-"""An annotator misses gold when the interval of the accuracy holds a half or less, as guessing gives, and does not reach this."""
+"""An annotator misses gold when the interval of the accuracy reaches down to a half, as guessing gives, and not up to this."""
 
 CHANCE = 0.01
 """Level of the tests for flags, divided by the number of annotators tested."""

@@ -45,8 +45,8 @@ REASONS = {
 def judge(ballots: Ballots, key: Mapping[str, Key], by: By, folder: Path) -> None:
     """Write what the votes (of one criterion) say, into `folder`.
 
-    pairs.parquet: task, first, second (places of the answers' names), n_votes, for_first, for_second, margin (above 0: the first
-    is better). answers.parquet: task, place, n_votes, agreement, score, rank, middle, model, gold, all_bad.
+    pairs.parquet: task, first, second (places of the answers' names), n_votes, for_first, for_second, margin (above 0: the
+    first is better). answers.parquet: task, place, n_votes, agreement, score, rank, middle, model, gold, all_bad.
     O(votes K^2).
     """
     import numpy as np
