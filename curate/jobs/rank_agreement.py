@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from curate.declare import Job, Result, Single, Stage, Work
+from curate.errors import UsageError
 
 __all__ = ["RankAgreement"]
 
@@ -30,6 +31,8 @@ class RankAgreement(Job):
     seed: int = Field(0, ge=0, description="Of the bootstrap.")
 
     def stages(self) -> tuple[Stage, ...]:
+        if not self.input:
+            raise UsageError("rank agreement: name a campaign's folder as input")
         return (Single("agreement", self._agreement),)
 
     def _agreement(self, work: Work) -> Result:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from curate.declare import Job, Result, Single, Stage, Work
-from curate.errors import InputError
+from curate.errors import InputError, UsageError
 
 __all__ = ["RankLeaderboard"]
 
@@ -32,6 +32,8 @@ class RankLeaderboard(Job):
     seed: int = Field(0, ge=0, description="Of the bootstrap.")
 
     def stages(self) -> tuple[Stage, ...]:
+        if not self.input:
+            raise UsageError("rank leaderboard: name a campaign's folder as input")
         return (Single("leaderboard", self._leaderboard),)
 
     def _leaderboard(self, work: Work) -> Result:

@@ -151,7 +151,7 @@ def _places(bias: dict[str, Any]) -> dict[str, Any] | None:
             }
         )
     p = bias["p"]
-    says = "as chance would have it" if p >= 0.01 else "more uneven than chance would have it"
+    says = "no more uneven than chance may have it" if p >= 0.01 else "more uneven than chance would have it"
     told = "p < 0.0001" if p < 0.0001 else f"p = {p:.4f}"
     return {"bars": bars, "width": len(bars) * wide + 8, "votes": bias["votes"], "says": says, "p": told}
 

@@ -216,6 +216,9 @@ def test_errors_say_what_to_do(tmp_path):
         preferences(tmp_path, criterion="overall")
     with pytest.raises(UsageError, match="name one campaign"):
         parse_job({"job": "rank preferences", "input": [str(tmp_path), str(tmp_path)]}).stages()
+    for job in ("agreement", "leaderboard"):
+        with pytest.raises(UsageError, match="name a campaign's folder"):
+            parse_job({"job": f"rank {job}"}).stages()
     done = curate("rank", "agreement", tmp_path / "nowhere", "-o", tmp_path / "out")
     assert done.returncode == 1
     assert "curate rank export" in done.stderr
