@@ -48,16 +48,18 @@ class RankAgreement(Job):
         key = read_key(folder) if (folder / KEY).is_file() else {}
         gold = {task: entry.gold for task, entry in key.items() if entry.gold}
 
+        over_all = figures(ballots, self.samples, self.seed)
+
         def each(column: str) -> dict[str, Any]:
             names = ballots.frame[column].unique().sort().to_list()
+            if len(names) == 1:
+                return {names[0]: over_all}
             return {name: figures(ballots.where(pl.col(column) == name), self.samples, self.seed) for name in names}
 
-        criteria, sources = each("criterion"), each("source")
-        one = next(iter(criteria.values()))
         found = {
-            "over_all": one if len(criteria) == 1 else figures(ballots, self.samples, self.seed),
-            "criteria": criteria,
-            "sources": sources,
+            "over_all": over_all,
+            "criteria": each("criterion"),
+            "sources": each("source"),
             "pairs": by_pair(ballots),
             "position_bias": position_bias(ballots),
             "gold_tasks": len(gold),

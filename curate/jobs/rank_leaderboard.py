@@ -27,6 +27,9 @@ class RankLeaderboard(Job):
 
     job: Literal["rank leaderboard"] = "rank leaderboard"
     input: tuple[str, ...] = Field((), max_length=1, description="The campaign's folder, as `curate rank export` made it.")
+    sources: tuple[str, ...] = Field(
+        (), description="Count only votes of these sources, such as page, csv or model:NAME; default: all."
+    )
     prior: float = Field(0.1, gt=0, description="Games, half of them won, that each model is given against one of strength 1.")
     samples: int = Field(200, ge=0, description="Bootstrap samples for the intervals; 0: no intervals.")
     seed: int = Field(0, ge=0, description="Of the bootstrap.")
@@ -40,7 +43,7 @@ class RankLeaderboard(Job):
         import polars as pl
 
         from curate.io.files import atomic
-        from curate.rank.ballots import read_ballots
+        from curate.rank.ballots import of_sources, read_ballots
         from curate.rank.campaign import KEY, campaign_folder, read_key
         from curate.rank.leaderboard import leaderboard
 
@@ -49,6 +52,7 @@ class RankLeaderboard(Job):
         if not any(entry.models for entry in key.values()):
             raise InputError(f"{folder / KEY}: names no model; `curate rank export` writes them where its input names them")
         ballots = read_ballots(folder).where(~pl.col("task").is_in([task for task, entry in key.items() if entry.gold]))
+        ballots = of_sources(ballots, self.sources, work.say)
         found = {}
         for criterion in ballots.frame["criterion"].unique().sort().to_list():
             mine = ballots.where(pl.col("criterion") == criterion)

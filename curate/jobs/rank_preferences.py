@@ -31,6 +31,9 @@ class RankPreferences(RowsJob):
         "answers and their ranks; kto: each answer with whether it is good; scores: each answer with its score and rank.",
     )
     criterion: str = Field("", description="The criterion to go by; default: the only one there are votes on.")
+    sources: tuple[str, ...] = Field(
+        (), description="Count only votes of these sources, such as page, csv or model:NAME; default: all."
+    )
     by: By = Field(
         "majority",
         description="How several annotators become one. majority: which of two answers most prefer, margin the difference of "
@@ -72,12 +75,12 @@ class RankPreferences(RowsJob):
     def _judge(self, work: Work) -> Result:
         import polars as pl
 
-        from curate.rank.ballots import read_ballots
+        from curate.rank.ballots import of_sources, read_ballots
         from curate.rank.campaign import KEY, campaign_folder, read_key
         from curate.rank.preferences import judge
 
         folder = campaign_folder(self.campaign)
-        ballots = read_ballots(folder)
+        ballots = of_sources(read_ballots(folder), self.sources, work.say)
         there = ballots.frame["criterion"].unique().sort().to_list()
         if not self.criterion and len(there) > 1:
             raise InputError(f"{folder}: votes on {', '.join(there)}; name one as criterion")

@@ -5,7 +5,7 @@ Answers are columns by their name within the task, `a` to `i`. That is who they 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -18,7 +18,7 @@ from curate.errors import InputError
 from curate.rank.campaign import NAMES, TASKS, VOTES, read_campaign, read_tasks
 from curate.rank.votes import Vote, read_votes
 
-__all__ = ["COUPLES", "Ballots", "couples", "read_ballots", "read_table", "task_sizes"]
+__all__ = ["COUPLES", "Ballots", "couples", "of_sources", "read_ballots", "read_table", "task_sizes"]
 
 Ranks = NDArray[np.int8]
 
@@ -156,6 +156,19 @@ def read_ballots(folder: Path) -> Ballots:
         pl.when(pl.col("source").fill_null("") == "").then(pl.lit("unknown")).otherwise("source").alias("source"),
     ]
     return Ballots(table.select(columns), ranks, _shown(table))
+
+
+def of_sources(ballots: Ballots, sources: Sequence[str], say: Callable[[str], None]) -> Ballots:
+    """The votes of these sources (none: of all). Votes by models among votes by people are told. Raises InputError."""
+    there = ballots.frame["source"].unique().sort().to_list()
+    if unknown := [source for source in sources if source not in there]:
+        raise InputError(f"no votes of source '{unknown[0]}'; there are votes of {', '.join(there)}")
+    if sources:
+        return ballots.where(pl.col("source").is_in(list(sources)))
+    models = int(ballots.frame["source"].str.starts_with("model:").sum())
+    if 0 < models < len(ballots):
+        say(f"{models:,} of {len(ballots):,} votes are by models, and count like those by people; `sources` picks")
+    return ballots
 
 
 def _ranks(table: pl.DataFrame) -> Ranks:

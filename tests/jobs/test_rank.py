@@ -148,6 +148,21 @@ def test_the_last_vote_counts(tmp_path):
     assert [(row["chosen"], row["rejected"], row["n_votes"]) for row in rows] == [("B", "A", 1), ("C", "A", 1), ("C", "B", 1)]
 
 
+def test_votes_by_models_are_told_and_can_be_left_out(tmp_path):
+    one_task(tmp_path, {"a": 1, "b": 2}, source="page")
+    task = json.loads((tmp_path / "tasks.jsonl").read_text())["task"]
+    append_votes(tmp_path / "votes.jsonl", [Vote(task, "judge", "overall", {"a": 2, "b": 1}, now(), source="model:judge")])
+    assert preferences(tmp_path) == ([], {"preferences.tie": 1})
+    done = curate("rank", "preferences", tmp_path, "-o", tmp_path / "out.jsonl", "--sources", "page")
+    assert done.returncode == 0, done.stderr
+    assert "votes are by models" not in done.stderr
+    assert json.loads((tmp_path / "out.jsonl").read_text())["chosen"] == "A"
+    done = curate("rank", "preferences", tmp_path, "-o", tmp_path / "all.jsonl")
+    assert "1 of 2 votes are by models" in done.stderr
+    with pytest.raises(InputError, match="no votes of source 'csv'; there are votes of model:judge, page"):
+        preferences(tmp_path, sources=["csv"])
+
+
 def test_by_borda_and_bradley_terry(tmp_path):
     one_task(tmp_path, {"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2, "c": 3}, {"b": 1, "a": 2, "c": 3})
     rows, _ = preferences(tmp_path, "scores", by="borda")
