@@ -22,7 +22,7 @@ class RankAgreement(Job):
     or who miss gold tasks get a flag; the places of the best answers are tested as a whole too. Nothing fails for low
     agreement: people differ on what is better, and gold tasks are the better gate.
 
-    Output: `agreement.json`, and the run's report with plots. Memory: about 1 kB a vote.
+    Output: `agreement.json`, and the run's report with plots. Memory: 1.3 GB at most for 10^6 votes on 4 answers each.
     """
 
     job: Literal["rank agreement"] = "rank agreement"
