@@ -16,6 +16,9 @@ from curate.jobs.extract import Extract
 from curate.jobs.mix import Mix
 from curate.jobs.perplexity import TrainPerplexity
 from curate.jobs.quality import TrainQuality
+from curate.jobs.rank_agreement import RankAgreement
+from curate.jobs.rank_leaderboard import RankLeaderboard
+from curate.jobs.rank_preferences import RankPreferences
 from curate.jobs.scrape import Scrape
 from curate.jobs.tokenize import Tokenize
 from curate.jobs.tokenizer import TrainTokenizer
@@ -39,6 +42,9 @@ JOBS: tuple[type[Job], ...] = (
     Train,
     TrainQuality,
     TrainPerplexity,
+    RankAgreement,
+    RankLeaderboard,
+    RankPreferences,
 )
 
 AnyJob = Annotated[
@@ -54,7 +60,10 @@ AnyJob = Annotated[
     | Validate
     | Train
     | TrainQuality
-    | TrainPerplexity,
+    | TrainPerplexity
+    | RankAgreement
+    | RankLeaderboard
+    | RankPreferences,
     Field(discriminator="job"),
 ]
 """Any job of the catalog, told by its `job`."""

@@ -19,6 +19,7 @@ import zstandard
 from curate.jobs.tokenizer import TrainTokenizer
 from tests.contract.texts import PROSE, TEXTS
 from tests.grouping.embeddings import static_model
+from tests.rank.votes_of import campaign
 from tests.work import rows, run_job
 
 Compared = Callable[[Path], Any]
@@ -221,6 +222,10 @@ class Quiet(SimpleHTTPRequestHandler):
         """Nothing."""
 
 
+def ranked(folder: Path, tasks: int = 30, **options: Any) -> dict[str, Any]:
+    return {"input": [campaign(folder / "in", tasks=tasks, gold_every=9)], **options}
+
+
 CASES: dict[str, Case] = {
     "scrape": Case(scrape, pages, exact=False, cut=False),
     "extract": Case(extract, written_rows),
@@ -234,5 +239,8 @@ CASES: dict[str, Case] = {
     "validate": Case(validate, written_rows),
     "perplexity train": Case(perplexity, every_file),
     "quality train": Case(quality, every_file),
+    "rank agreement": Case(partial(ranked, samples=50), every_file, cut=False),
+    "rank leaderboard": Case(partial(ranked, samples=20), every_file, cut=False),
+    "rank preferences": Case(partial(ranked, tasks=120, validation=0.3, min_margin=0.4), written_rows),
     "train": Case(train, weights, exact=False, cut=False),
 }
