@@ -16,6 +16,8 @@ from curate.jobs.extract import Extract
 from curate.jobs.mix import Mix
 from curate.jobs.perplexity import TrainPerplexity
 from curate.jobs.quality import TrainQuality
+from curate.jobs.rank_export import ExportTasks
+from curate.jobs.rank_import import ImportVotes
 from curate.jobs.scrape import Scrape
 from curate.jobs.tokenize import Tokenize
 from curate.jobs.tokenizer import TrainTokenizer
@@ -39,6 +41,8 @@ JOBS: tuple[type[Job], ...] = (
     Train,
     TrainQuality,
     TrainPerplexity,
+    ExportTasks,
+    ImportVotes,
 )
 
 AnyJob = Annotated[
@@ -54,7 +58,9 @@ AnyJob = Annotated[
     | Validate
     | Train
     | TrainQuality
-    | TrainPerplexity,
+    | TrainPerplexity
+    | ExportTasks
+    | ImportVotes,
     Field(discriminator="job"),
 ]
 """Any job of the catalog, told by its `job`."""
