@@ -49,7 +49,7 @@ class ExportTasks(InputJob):
     )
     gold: str | None = Field(
         None,
-        description="JSONL of tasks with right ranks (`prompt`, `answers`, `ranks`), mixed in evenly; every annotator gets them.",
+        description="JSONL of tasks with right ranks (`prompt`, `answers`, `ranks`), mixed in evenly; everybody gets them.",
     )
     instructions: str | None = Field(None, description="A file (Markdown) with what annotators are told.")
     sheets: tuple[SheetKind, ...] = Field(

@@ -27,7 +27,7 @@ class ImportVotes(Job):
 
     What a file is, is told by its content. Ties and partial rankings are votes; a row without ranks is not done, and is none.
     Of several votes by one annotator on a task and criterion the last counts: of sheets by when the file was saved, else by
-    when the vote was made. All are kept. A vote that is there already, or says what was said last, is not taken in again.
+    when the vote was made. All are kept; a vote that is there already is not taken in again.
 
     A cell or line that cannot be meant is refused with its place and the reason: unknown tasks, annotators and criteria, one
     task twice in a sheet, ranks that a spreadsheet made dates of. Then nothing at all is taken in, unless `partial`; every

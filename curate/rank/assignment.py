@@ -43,7 +43,7 @@ def _drawn(seed: int, what: str) -> random.Random:
 
 def spread(tasks: Sequence[str], among: Sequence[str]) -> list[str]:
     """Both in one list, each in its order, those of `among` at even distances."""
-    step = (len(tasks) + 1) / (len(among) + 1)
+    step = len(tasks) / (len(among) + 1)
     places = [((i + 1) * step - 0.5, 1, name) for i, name in enumerate(among)]
     return [name for _, _, name in sorted([*places, *((float(i), 0, name) for i, name in enumerate(tasks))], key=_place)]
 

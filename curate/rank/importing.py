@@ -121,27 +121,17 @@ def read_file(path: Path, context: Context) -> Came:
 def new_votes(there: Iterable[Vote], came: Iterable[Vote]) -> list[Vote]:
     """Those of the votes that came which the campaign does not have, oldest first.
 
-    Not new: one that is there (the same but for where it came from, at the same time), and one that says what its annotator
-    said last of the task and criterion.
+    A vote is there already when one by the same annotator on the same task and criterion, made at the same time, says the
+    same, wherever it came from. One that repeats at another time what was said before is new: in between something else may
+    have been said, in a file that is yet to come.
     """
-    last: dict[tuple[str, str, str], Vote] = {}
-    known = set()
-    for vote in there:
-        key = (vote.task, vote.criterion, vote.annotator)
-        known.add((key, vote.at, said(vote)))
-        if key not in last or vote.at >= last[key].at:
-            last[key] = vote
-    fresh = []
-    for vote in sorted(came, key=lambda vote: vote.at):
-        key = (vote.task, vote.criterion, vote.annotator)
-        before = last.get(key)
-        if (key, vote.at, said(vote)) in known or (before is not None and said(before) == said(vote)):
-            continue
-        known.add((key, vote.at, said(vote)))
-        if before is None or vote.at >= before.at:
-            last[key] = vote
-        fresh.append(vote)
-    return fresh
+
+    def key(vote: Vote) -> tuple[str, ...]:
+        return vote.task, vote.criterion, vote.annotator, vote.at, said(vote)
+
+    known = {key(vote) for vote in there}
+    fresh = {key(vote): vote for vote in sorted(came, key=lambda vote: vote.at) if key(vote) not in known}
+    return list(fresh.values())
 
 
 def said(vote: Vote) -> str:

@@ -19,8 +19,8 @@ __all__ = ["Candidate", "Made", "Row", "leaks", "make_tasks", "read_gold"]
 Prompt = tuple[dict[str, str], ...]
 
 LEAKS = (
-    "openai", "chatgpt", r"gpt-?[345]\w*", "anthropic", "claude", "gemini", "google bard", "deepmind", r"llama[- ]?[234]\w*", "meta ai",
-    "mistral", "mixtral", "cohere", "command-r", "qwen", "alibaba cloud", "tongyi", "deepseek", "vicuna", "lmsys",
+    "openai", "chatgpt", r"gpt-?[345]\w*", "anthropic", "claude", "gemini", "google bard", "deepmind", r"llama[- ]?[234]\w*",
+    "meta ai", "mistral", "mixtral", "cohere", "command-r", "qwen", "alibaba cloud", "tongyi", "deepseek", "vicuna", "lmsys",
     "guanaco", "baichuan", "chatglm", "zhipu", "moonshot", "kimi", "grok", "ernie bot", "hunyuan", "falcon-?[0-9]+b", "gemma",
     "wizardlm", "zephyr-?[0-9]+b", "nemotron", "olmo", "tulu", "swallow", "elyza", "stablelm", "rinna",
 )  # fmt: skip

@@ -197,7 +197,7 @@ def ranked_answers(count: int) -> list[dict[str, Any]]:
 
 def rank_export(folder: Path) -> dict[str, Any]:
     source = write_lines(folder / "in", ranked_answers(40))
-    sheets = {"sheets": ["csv", "html", "label-studio", "argilla"], "annotators": ["ada", "bob", "eve"], "overlap": 2}
+    sheets = {"sheets": ["csv", "xlsx", "html", "label-studio", "argilla"], "annotators": ["ada", "bob", "eve"], "overlap": 2}
     return {"input": [source], "criteria": ["helpful", "harmless"], "max_errors": 2, **sheets}
 
 
