@@ -164,13 +164,13 @@ def _gold_prompt(value: Any) -> Prompt | None:
 
 def leaks(tasks: Sequence[Task], keys: Sequence[Key]) -> Counter[str]:
     """How many answers hold the name of a known model or vendor, or of one of the campaign, by the name in small letters."""
+    import polars as pl
+
     own = {re.escape(model.lower()) for key in keys for model in key.models.values() if len(model) > 3}
     own -= {"chosen", "rejected"}
     # Words that are no names of models go by themselves: a model may be called `answers`, after its file.
     own = {name for name in own if re.search(r"\d", name)}
-    pattern = re.compile(rf"\b(?:{'|'.join(sorted({*LEAKS, *own}))})\b", re.IGNORECASE)
-    found: Counter[str] = Counter()
-    for task in tasks:
-        for answer in task.answers:
-            found.update({name.lower() for name in pattern.findall(answer.text)})
-    return found
+    pattern = rf"(?i)\b(?:{'|'.join(sorted({*LEAKS, *own}))})\b"
+    texts = pl.Series([answer.text for task in tasks for answer in task.answers], dtype=pl.String)
+    names = texts.str.extract_all(pattern).list.eval(pl.element().str.to_lowercase()).list.unique().explode().drop_nulls()
+    return Counter(dict(names.value_counts().iter_rows()))
