@@ -98,9 +98,9 @@ class ExportTasks(InputJob):
 
         with atomic(_part(work.folder, work.index)) as out:
             for batch in work.batches():
-                given = read_answers(batch.frame["record"], self.model_column)
-                for id, file, one in zip(batch.frame["id"], batch.frame["_file"], given, strict=True):
-                    model = _model_of(file) if one.single else None
+                ids, files = batch.frame["id"].to_list(), batch.frame["_file"].to_list()
+                for row, one in read_answers(batch.frame["record"], self.model_column):
+                    id, model = ids[row], _model_of(files[row]) if one.single else None
                     answers = [(said.text, said.model or model) for said in one.answers]
                     line = {"id": id, "prompt": one.prompt, "answers": answers, "single": one.single, "problem": one.problem}
                     out.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
@@ -132,7 +132,10 @@ class ExportTasks(InputJob):
         reasons = Counter(one["reason"] for one in dropped)
         told = ", ".join(f"{name} {n:,}" for name, n in sorted(reasons.items()))
         if len(made.tasks) <= sum(key.gold is not None for key in made.keys):
-            raise InputError(f"rank export: no task can be made of the rows{': ' + told if told else ''}")
+            raise InputError(
+                f"rank export: no task can be made of the rows ({told or 'there are none'}): a task needs a prompt with two "
+                "answers or more, in a row (prompt and responses, or a preference), or from rows or files with the same prompt"
+            )
         campaign = Campaign(self.criteria, self.overlap, self.seed, self._told(), self.annotators)
         data = work.folder / "data"
         write_campaign(data, campaign, made.tasks, made.keys)

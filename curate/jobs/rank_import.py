@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from curate.declare import Job, Result, Single, Stage, Work
-from curate.errors import InputError
+from curate.errors import CurateError, InputError, MissingExtra
 
 if TYPE_CHECKING:
-    from curate.rank.importing import Came, Refusal
+    from curate.rank.importing import Came, Context, Refusal
     from curate.rank.votes import Vote
 
 __all__ = ["ImportVotes"]
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson")
+"""Files that are taken of a folder."""
 
 TOLD = 20
 """Refusals that are said; all are written."""
@@ -52,13 +55,13 @@ class ImportVotes(Job):
     def _votes(self, work: Work) -> Result:
         from curate.io.files import atomic
         from curate.rank.campaign import VOTES, campaign_folder, read_campaign, read_tasks
-        from curate.rank.importing import Context, new_votes, read_file
+        from curate.rank.importing import Context, new_votes
         from curate.rank.votes import append_votes, last_votes, read_votes
 
         folder = campaign_folder(self.campaign)
         campaign = read_campaign(folder)
         context = Context(campaign, {task.task: task for task in read_tasks(folder)}, self.annotator or "")
-        came = {path: read_file(path, context) for path in self._paths()}
+        came = {path: _read(path, context) for path in self._paths()}
         votes: list[Vote] = [vote for one in came.values() for vote in one.votes]
         refused = [refusal for one in came.values() for refusal in one.refused] + _at_odds(came)
         for path, one in came.items():
@@ -94,7 +97,9 @@ class ImportVotes(Job):
         for address in self.input:
             path = Path(address)
             if path.is_dir():
-                found += sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", "~$")))
+                found += sorted(
+                    p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith((".", "~$"))
+                )
             elif path.is_file():
                 found.append(path)
             else:
@@ -102,6 +107,18 @@ class ImportVotes(Job):
         if not found:
             raise InputError("rank import: name files with votes")
         return list(dict.fromkeys(found))
+
+
+def _read(path: Path, context: Context) -> Came:
+    """What a file gave; one that cannot be read at all is refused whole, so that the others are looked through, too."""
+    from curate.rank.importing import Came, Refusal, read_file
+
+    try:
+        return read_file(path, context)
+    except MissingExtra:
+        raise
+    except CurateError as error:
+        return Came("refused", refused=[Refusal(str(path), "", 0, "", str(error).removeprefix(f"{path}: "))])
 
 
 def _at_odds(came: dict[Path, Came]) -> list[Refusal]:

@@ -41,25 +41,26 @@ class Given(NamedTuple):
     problem: str | None = None
 
 
-def read_answers(record: pl.Series, model_column: str = "model") -> list[Given]:
-    """Rows of JSON text, of any dialect that `convert` reads or with a plain list of answers, one result a row.
+def read_answers(record: pl.Series, model_column: str = "model") -> list[tuple[int, Given]]:
+    """Rows of JSON text, of any dialect that `convert` reads or with a plain list of answers: position of the row, and result.
 
+    In order; a row gives one result, and one that is a tree of messages one for each message that is answered.
     A row with a list of texts (or of objects with a text) under one of `LISTS` and a prompt under one of `PROMPTS` needs no
     scores; who wrote each is told by the objects, or by a list beside it. A chat is a prompt with one answer, its last turn.
     model_column: the member that says who wrote a single answer, or all of a list. O(bytes).
     """
     from curate.formats.convert import detect_dialect
 
-    given: list[Given | None] = [_listed(text, model_column) for text in record]
-    left = [i for i, one in enumerate(given) if one is None]
+    listed = [_listed(text, model_column) for text in record]
+    found = [(i, one) for i, one in enumerate(listed) if one is not None]
+    left = [i for i, one in enumerate(listed) if one is None]
     if left:
         rest = record.gather(left)
         dialects = detect_dialect(rest)
         for name in dialects.unique(maintain_order=True):
             here = dialects.eq(name).arg_true().to_list()
-            for place, one in zip(here, _of_dialect(rest.gather(here), name, model_column), strict=True):
-                given[left[place]] = one
-    return [one for one in given if one is not None]
+            found += [(left[here[place]], one) for place, one in _of_dialect(rest.gather(here), name, model_column)]
+    return sorted(found, key=lambda one: one[0])
 
 
 def _listed(text: str, model_column: str) -> Given | None:
@@ -115,8 +116,8 @@ def _prompt(row: dict[str, Any]) -> tuple[dict[str, str], ...] | None:
     return None
 
 
-def _of_dialect(record: pl.Series, name: str, model_column: str) -> Iterator[Given]:
-    """Rows of one dialect."""
+def _of_dialect(record: pl.Series, name: str, model_column: str) -> Iterator[tuple[int, Given]]:
+    """Rows of one dialect: position, and result."""
     import polars as pl
 
     from curate.formats.decode import Members
@@ -124,20 +125,15 @@ def _of_dialect(record: pl.Series, name: str, model_column: str) -> Iterator[Giv
 
     if name not in DIALECTS:
         problem = "unreadable" if name == "unreadable" else "unknown_dialect"
-        yield from (Given((), (), problem=problem) for _ in record)
+        yield from ((i, Given((), (), problem=problem)) for i in range(len(record)))
         return
     kind, read = DIALECTS[name].read_for("pair")
     shaped = read(record)
     if "parent" not in shaped.columns:
         shaped = shaped.with_columns(pl.int_range(pl.len()).alias("parent"))
-    # A tree of messages gives several prompts a row; the first with answers is the row's task.
-    shaped = shaped.sort("parent", pl.col("problem").is_not_null(), maintain_order=True).unique(
-        "parent", keep="first", maintain_order=True
-    )
     models = Members(record, (model_column, ALONE), ALONE).strings(model_column).to_list()
     for row in shaped.iter_rows(named=True):
-        model = models[row["parent"]]
-        yield _of_row(row, kind, model)
+        yield row["parent"], _of_row(row, kind, models[row["parent"]])
 
 
 def _of_row(row: dict[str, Any], kind: str, model: str | None) -> Given:

@@ -20,9 +20,9 @@ Prompt = tuple[dict[str, str], ...]
 
 LEAKS = (
     "openai", "chatgpt", r"gpt-?[345]\w*", "anthropic", "claude", "gemini", "google bard", "deepmind", r"llama[- ]?[234]\w*",
-    "meta ai", "mistral", "mixtral", "cohere", "command-r", "qwen", "alibaba cloud", "tongyi", "deepseek", "vicuna", "lmsys",
-    "guanaco", "baichuan", "chatglm", "zhipu", "moonshot", "kimi", "grok", "ernie bot", "hunyuan", "falcon-?[0-9]+b", "gemma",
-    "wizardlm", "zephyr-?[0-9]+b", "nemotron", "olmo", "tulu", "swallow", "elyza", "stablelm", "rinna",
+    "meta ai", "mistral", "mixtral", "command-r", "qwen", "alibaba cloud", "tongyi", "deepseek", "vicuna", "lmsys",
+    "guanaco", "baichuan", "chatglm", "zhipu", "moonshot", "kimi", r"grok-?\d", "ernie bot", "hunyuan", "gemma",
+    "falcon-?[0-9]+b", "wizardlm", "zephyr-?[0-9]+b", "nemotron", "olmo", "elyza", "stablelm", "rinna",
 )  # fmt: skip
 """Names of models and of who makes them, as answers give themselves away (FastChat's arena drops such votes)."""
 

@@ -137,6 +137,21 @@ def test_nothing_is_half_imported_unless_asked_for(tmp_path):
     assert {vote.annotator for vote in read_votes(data / "votes.jsonl")} == {"ada"}
 
 
+def test_a_file_that_cannot_be_read_does_not_hide_what_is_wrong_in_others(tmp_path):
+    go("rank export", tmp_path / "tasks", input=[lists(tmp_path, 1)], sheets=["csv", "argilla", "html"])
+    sheets = campaign_folder(tmp_path / "tasks") / "sheets"
+    (sheets / "csv" / "broken.xlsx").write_bytes(b"PK\x03\x04")
+    write(
+        sheets / "votes.jsonl",
+        {"task": "none", "annotator": "ada", "criterion": "overall", "at": "2026-01-01", "skipped": True},
+    )
+    options = {"input": [str(sheets)], "campaign": str(tmp_path / "tasks")}
+    with pytest.raises(InputError, match=r"rank import: 2 refused"):
+        go("rank import", tmp_path / "import", **options)
+    refused = [json.loads(line) for line in (tmp_path / "import" / "rejected" / "votes.jsonl").read_text().splitlines()]
+    assert [(Path(one["file"]).name, one["row"]) for one in refused] == [("broken.xlsx", 0), ("votes.jsonl", 1)]
+
+
 def test_files_that_disagree_at_one_time_are_refused(tmp_path):
     out = tmp_path / "tasks"
     go("rank export", out, input=[lists(tmp_path, 1)])
@@ -168,7 +183,7 @@ def test_the_commands(tmp_path):
     done = curate("rank", "export", "in.jsonl", "-o", "tasks", "--sheets", "html", "--annotators", "ada", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     done = curate("rank", "import", "tasks/data/sheets/html/ada.html", "--campaign", "tasks", cwd=tmp_path)
-    assert (done.returncode, "press 'Download votes'" in done.stderr) == (1, True)
+    assert (done.returncode, "press 'Download votes'" in done.stderr) == (1, True), done.stderr
     done = curate("rank", "import", "nothing.csv", "--campaign", "tasks", cwd=tmp_path)
     assert (done.returncode, "nothing.csv: no such file" in done.stderr) == (1, True)
     done = curate("rank", "import", "in.jsonl", "--campaign", "task", cwd=tmp_path)

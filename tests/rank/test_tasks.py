@@ -17,7 +17,9 @@ ASKED = ({"role": "user", "content": "q"},)
 
 
 def read(*rows: object, **options: str):
-    return read_answers(pl.Series([json.dumps(row) for row in rows]), **options)
+    found = read_answers(pl.Series([json.dumps(row) for row in rows]), **options)
+    assert [place for place, _ in found] == list(range(len(rows)))
+    return [one for _, one in found]
 
 
 def row_of(*texts: str, id: str = "r", single: bool = False, prompt: str = "q") -> Row:
@@ -65,6 +67,19 @@ def test_rows_of_many_kinds_keep_their_order():
         {"instruction": f"q{i}", "output": "x"} if i % 2 else {"prompt": f"q{i}", "responses": ["x", "y"]} for i in range(9)
     ]
     assert [one.prompt[0]["content"] for one in read(*rows)] == [f"q{i}" for i in range(9)]
+
+
+def test_a_tree_gives_a_task_for_each_message_that_is_answered():
+    def said(role, text, *replies, rank=None):
+        return {"message_id": text, "role": role, "text": text, "rank": rank, "replies": list(replies)}
+
+    again = said("prompter", "q2", said("assistant", "x2", rank=0), said("assistant", "y2", rank=1))
+    tree = said("prompter", "q", said("assistant", "x", again, rank=1), said("assistant", "y", rank=0))
+    found = read_answers(pl.Series([json.dumps({"message_tree_id": "1", "prompt": tree})]))
+    assert [(row, len(one.prompt), sorted(a.text for a in one.answers)) for row, one in found] == [
+        (0, 1, ["x", "y"]),
+        (0, 3, ["x2", "y2"]),
+    ]
 
 
 def test_answers_of_one_prompt_become_one_task():

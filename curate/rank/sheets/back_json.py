@@ -40,6 +40,8 @@ def read(path: Path, content: bytes, saved: str, context: Context) -> Came:
         whole = None
     if isinstance(whole, dict):
         whole = next((whole[name] for name in ("records", "items") if isinstance(whole.get(name), list)), whole)
+    if isinstance(whole, dict) and "fields" in whole and "questions" in whole:
+        return Came("argilla settings")
     if isinstance(whole, list) and whole and all(isinstance(one, dict) for one in whole):
         if any("data" in one for one in whole):
             return _label_studio(path, whole, saved, context)
