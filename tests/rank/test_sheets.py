@@ -116,7 +116,8 @@ def test_hostile_texts_are_text_and_long_ones_are_told(tmp_path, kind):
 
 
 def test_an_xlsx_sheet_has_what_it_needs_to_be_worked_on(tmp_path):
-    made(tmp_path, [task_of("x", "y", "z")], "xlsx", instructions="Be kind.\n=1")
+    tasks = [task_of("x", "y", "z"), task_of("x" * 500, "y"), task_of("\u3042" * 5000, "y")]
+    made(tmp_path, tasks, "xlsx", instructions="Be kind.\n=1")
     book = load_workbook(tmp_path / "sheets" / "xlsx" / "ada.xlsx")
     sheet = book["ranking"]
     assert sheet.freeze_panes == "D2"
@@ -125,6 +126,7 @@ def test_an_xlsx_sheet_has_what_it_needs_to_be_worked_on(tmp_path):
         wanted = {'"1,2,3"'} if cell.value.startswith("rank_") else {'"yes"'} if cell.value in ("all_bad", "skip") else set()
         assert {text for text, one in lists.items() if sheet.cell(2, column).coordinate in one.sqref} == wanted
     assert sheet["C2"].alignment.wrap_text
+    assert [sheet.row_dimensions[row].height for row in (2, 3, 4)] == [15, 135, 360], "as high as the texts are, within reason"
     assert "Be kind." in [cell.value for cell in book["how to"]["A"]]
     assert book.active is sheet
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.rank.campaign import Campaign, Task, shown_order
-from curate.rank.sheets.table import LETTERS, plain_prompt, width
+from curate.rank.sheets.table import LETTERS, most_answers, plain_prompt
 
 __all__ = ["question", "write", "write_settings"]
 
@@ -41,7 +41,7 @@ def write_settings(folder: Path, campaign: Campaign, tasks: Sequence[Task]) -> N
     """Write the fields and questions of a dataset for the records. Raises OutputError."""
     from curate.io.files import atomic
 
-    letters = LETTERS[: width(tasks)]
+    letters = LETTERS[: most_answers(tasks)]
     fields = [{"name": "prompt", "title": "Prompt", "required": True, "settings": {"type": "text", "use_markdown": False}}]
     for i, name in enumerate(letters):
         fields.append({"name": name, "title": name, "required": i < 2, "settings": {"type": "text", "use_markdown": False}})

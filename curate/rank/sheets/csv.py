@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from curate.rank.campaign import Campaign, Task
-from curate.rank.sheets.table import Longer, header, rows, width
+from curate.rank.sheets.table import Longer, header, most_answers, rows
 
 __all__ = ["neutral", "write"]
 
@@ -27,7 +27,7 @@ def write(path: Path, campaign: Campaign, tasks: Sequence[Task], annotator: str,
 
     text = io.StringIO(newline="")
     sheet = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    sheet.writerow([neutral(cell) for cell in header(campaign, width(tasks))])
+    sheet.writerow([neutral(cell) for cell in header(campaign, most_answers(tasks))])
     sheet.writerows([neutral(cell) for cell in row] for row in rows(campaign, tasks, annotator, longer))
     with atomic(path) as out:
         out.write(text.getvalue().encode("utf-8-sig"))

@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from curate.rank.campaign import Campaign, Task, shown_order
-from curate.rank.sheets.table import LETTERS, plain_prompt, width
+from curate.rank.sheets.table import LETTERS, most_answers, plain_prompt
 
 __all__ = ["write", "write_config"]
 
@@ -39,7 +39,7 @@ def write_config(folder: Path, campaign: Campaign, tasks: Sequence[Task]) -> Non
         title = quoteattr(criterion)
         lines += [f"  <Header value={title}/>", f'  <List name="items-{number}" value="$items" title={title}/>']
         lines.append(f'  <Ranker name="rank-{number}" toName="items-{number}">')
-        for rank in range(1, width(tasks) + 1):
+        for rank in range(1, most_answers(tasks) + 1):
             lines.append(f'    <Bucket name="rank_{rank}" title="{rank}{" (best)" if rank == 1 else ""}"/>')
         lines.append("  </Ranker>")
     lines.append('  <Choices name="all_bad" toName="prompt" choice="multiple"><Choice value="all bad"/></Choices>')

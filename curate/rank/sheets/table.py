@@ -15,7 +15,7 @@ from pathlib import Path
 from curate.rank.campaign import Campaign, Task, shown_order
 
 __all__ = [
-    "HOW_TO", "LETTERS", "MARK", "Longer", "cell_text", "header", "plain_prompt", "rank_column", "rows", "width",
+    "HOW_TO", "LETTERS", "MARK", "Longer", "cell_text", "header", "most_answers", "plain_prompt", "rank_column", "rows",
 ]  # fmt: skip
 
 LETTERS = "ABCDEFGHI"
@@ -80,7 +80,7 @@ def plain_prompt(task: Task) -> str:
     return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in task.prompt)
 
 
-def width(tasks: Sequence[Task]) -> int:
+def most_answers(tasks: Sequence[Task]) -> int:
     """How many answers the largest task has."""
     return max((len(task.answers) for task in tasks), default=2)
 
@@ -99,7 +99,7 @@ def header(campaign: Campaign, answers: int) -> list[str]:
 
 def rows(campaign: Campaign, tasks: Sequence[Task], annotator: str, longer: Longer) -> list[list[str]]:
     """The cells of a sheet, without its header; texts as cells can hold them."""
-    answers = width(tasks)
+    answers = most_answers(tasks)
     lines = []
     for task in tasks:
         order = shown_order(campaign, task, annotator)

@@ -11,12 +11,16 @@ from typing import Any
 
 from curate.errors import MissingExtra
 from curate.rank.campaign import Campaign, Task
-from curate.rank.sheets.table import HOW_TO, Longer, cell_text, header, rows, width
+from curate.rank.sheets.table import HOW_TO, Longer, cell_text, header, most_answers, rows
 
 __all__ = ["UNSAVED", "unescaped", "write"]
 
 UNSAVED = "2000-01-01T00:00:00Z"
 """Time of a file that nobody saved since it was made."""
+
+LINE_POINTS = 15
+MAX_POINTS = 360
+"""Height of the tallest row; Excel has 409 at most, and a row that fills the screen cannot be scrolled past."""
 
 _WIDTHS = {"task": 16, "order": 8, "prompt": 50, "all_bad": 9, "skip": 7, "comment": 30, "annotator": 14}
 
@@ -34,15 +38,18 @@ def write(path: Path, campaign: Campaign, tasks: Sequence[Task], annotator: str,
     sheet = book.active
     assert sheet is not None
     sheet.title = "ranking"
-    names = header(campaign, width(tasks))
+    names = header(campaign, most_answers(tasks))
+    widths = [_WIDTHS.get(name, 60 if len(name) == 1 else max(9, len(name) + 1)) for name in names]
     for number, line in enumerate([names, *rows(campaign, tasks, annotator, longer)], 1):
         _row(sheet, number, line)
-    for column, name in enumerate(names, 1):
-        letter = get_column_letter(column)
-        sheet.column_dimensions[letter].width = _WIDTHS.get(name, 60 if len(name) == 1 else 9)
+        # Programs do not agree on who fits a row to wrapped text: it is done here.
+        lines = max(_lines(text, width) for text, width in zip(line, widths, strict=True))
+        sheet.row_dimensions[number].height = min(LINE_POINTS * lines, MAX_POINTS)
+    for column, width in enumerate(widths, 1):
+        sheet.column_dimensions[get_column_letter(column)].width = width
     sheet.column_dimensions["B"].hidden = True
     sheet.freeze_panes = "D2"
-    _lists(sheet, names, len(tasks), width(tasks))
+    _lists(sheet, names, len(tasks), most_answers(tasks))
     how = book.create_sheet("how to")
     how.column_dimensions["A"].width = 110
     for number, text in enumerate([*HOW_TO, *cell_text(campaign.instructions).split("\n")], 1):
@@ -51,6 +58,11 @@ def write(path: Path, campaign: Campaign, tasks: Sequence[Task], annotator: str,
     book.save(buffer)
     with atomic(path) as out:
         out.write(_timeless(buffer))
+
+
+def _lines(text: str, width: int) -> int:
+    """How many lines a text takes in a column of so many characters; a wide character (from U+1100 on) counts as two."""
+    return sum(1 + (len(part) + sum(letter >= "\u1100" for letter in part)) // width for part in text.split("\n")[:100])
 
 
 def _timeless(book: io.BytesIO) -> bytes:
