@@ -17,6 +17,8 @@ from curate.jobs.mix import Mix
 from curate.jobs.perplexity import TrainPerplexity
 from curate.jobs.quality import TrainQuality
 from curate.jobs.rank_agreement import RankAgreement
+from curate.jobs.rank_export import ExportTasks
+from curate.jobs.rank_import import ImportVotes
 from curate.jobs.rank_leaderboard import RankLeaderboard
 from curate.jobs.rank_preferences import RankPreferences
 from curate.jobs.scrape import Scrape
@@ -42,6 +44,8 @@ JOBS: tuple[type[Job], ...] = (
     Train,
     TrainQuality,
     TrainPerplexity,
+    ExportTasks,
+    ImportVotes,
     RankAgreement,
     RankLeaderboard,
     RankPreferences,
@@ -61,6 +65,10 @@ AnyJob = Annotated[
     | Train
     | TrainQuality
     | TrainPerplexity
+    | RankAgreement
+    | RankLeaderboard
+    | ExportTasks
+    | ImportVotes
     | RankAgreement
     | RankLeaderboard
     | RankPreferences,
