@@ -60,7 +60,7 @@ def was_given(db: sqlite3.Connection, annotator: str, task: str) -> float | None
 def progress(db: sqlite3.Connection, annotator: str, overlap: int) -> tuple[int, int]:
     """How many tasks the annotator has done, and how many are left for them, without gold that is still to come."""
     (done,) = db.execute("SELECT count(*) FROM opened WHERE annotator = ? AND state IN (1, 3)", (annotator,)).fetchone()
-    (free,) = db.execute("SELECT count(*) FROM tasks WHERE gold = 0 AND taken < ?", (overlap,)).fetchone()
+    (free,) = db.execute("SELECT coalesce(sum(tasks), 0) FROM counts WHERE gold = 0 AND taken < ?", (overlap,)).fetchone()
     (mine, open_) = db.execute(
         "SELECT coalesce(sum(gold = 0 AND taken < ? AND state != 2), 0), coalesce(sum(state = 0), 0)"
         " FROM opened JOIN tasks USING (task) WHERE annotator = ?",
@@ -91,7 +91,7 @@ def _pick(db: sqlite3.Connection, annotator: str, campaign: Campaign) -> tuple[s
 
 def _gold_is_due(db: sqlite3.Connection, annotator: str, seed: int) -> bool:
     """Whether the annotator's next task is a gold one: one in each stretch of tasks, at a place drawn for it."""
-    (tasks, gold) = db.execute("SELECT count(*), coalesce(sum(gold), 0) FROM tasks").fetchone()
+    (tasks, gold) = db.execute("SELECT sum(tasks), sum(tasks * gold) FROM counts").fetchone()
     if not gold:
         return False
     stretch = max(2, min(GOLD_EVERY, tasks // gold))

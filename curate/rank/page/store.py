@@ -39,6 +39,12 @@ CREATE TABLE IF NOT EXISTS annotators (name TEXT PRIMARY KEY, secret TEXT UNIQUE
 CREATE TABLE IF NOT EXISTS tasks (position INTEGER PRIMARY KEY, task TEXT UNIQUE NOT NULL, gold INTEGER NOT NULL,
     taken INTEGER NOT NULL, content TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS free ON tasks (gold, taken, position);
+CREATE TABLE IF NOT EXISTS counts (gold INTEGER NOT NULL, taken INTEGER NOT NULL, tasks INTEGER NOT NULL,
+    PRIMARY KEY (gold, taken)) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS counted AFTER UPDATE OF taken ON tasks BEGIN
+    UPDATE counts SET tasks = tasks - 1 WHERE gold = old.gold AND taken = old.taken;
+    INSERT INTO counts VALUES (new.gold, new.taken, 1) ON CONFLICT DO UPDATE SET tasks = tasks + 1;
+END;
 CREATE TABLE IF NOT EXISTS opened (annotator TEXT NOT NULL, task TEXT NOT NULL, state INTEGER NOT NULL,
     at REAL NOT NULL, since REAL NOT NULL, PRIMARY KEY (annotator, task)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS waiting ON opened (state, at);
@@ -49,7 +55,8 @@ CREATE TABLE IF NOT EXISTS votes (id INTEGER PRIMARY KEY, annotator TEXT NOT NUL
     UNIQUE (annotator, submission, criterion));
 CREATE INDEX IF NOT EXISTS said ON votes (annotator, task);
 """
-"""opened.state: see `curate.rank.page.assign`. opened.at: when it was last worked on; since: when it was first opened."""
+"""opened.state: see `curate.rank.page.assign`. opened.at: when it was last worked on; since: when it was first opened.
+counts: how many tasks there are of each `gold` and `taken`, so that nobody has to count them."""
 
 
 def connect(folder: Path) -> sqlite3.Connection:
@@ -163,8 +170,11 @@ def fill(db: sqlite3.Connection, tasks: Iterable[Task], key: dict[str, Key], bef
             "INSERT OR IGNORE INTO opened VALUES (?, ?, ?, 0, 0)", [(*place, 3 if skip else 1) for place, skip in skipped.items()]
         )
         db.execute(
-            "UPDATE tasks SET taken = (SELECT count(*) FROM opened WHERE opened.task = tasks.task AND opened.state IN (0, 1))"
+            "UPDATE tasks SET taken = n FROM (SELECT task AS name, count(*) AS n FROM opened WHERE state IN (0, 1) GROUP BY task)"
+            " WHERE task = name"
         )
+        db.execute("DELETE FROM counts")
+        db.execute("INSERT INTO counts SELECT gold, taken, count(*) FROM tasks GROUP BY gold, taken")
     return int(db.execute("SELECT count(*) FROM tasks").fetchone()[0])
 
 

@@ -74,6 +74,7 @@ function trouble(text) {
 // ---------------------------------------------------------------------------------------------- ranking
 
 let me, task, state, criterion, marked, past, lastKept, timer, busy;
+let chips = new Map();
 let saving = Promise.resolve();
 
 const letter = (name) => String.fromCharCode(65 + task.answers.findIndex((answer) => answer.answer === name));
@@ -132,7 +133,6 @@ async function open(name) {
   const kept = localStorage.getItem(drawer());
   state = (kept && JSON.parse(kept)) || task.state || { criteria: {}, comment: "", seconds: 0 };
   past = [];
-  lastKept = kept ? "" : JSON.stringify(state);
   $("prompt").replaceChildren(...task.prompt.map(message));
   $("answers").replaceChildren(...task.answers.map(card));
   $("answers").start = 1;
@@ -140,6 +140,7 @@ async function open(name) {
   $("comment").value = state.comment;
   lanes();
   choose(me.criteria[0], true);
+  lastKept = kept ? "" : JSON.stringify(state);
   scrollTo(0, 0);
   $("prompt").scrollTop = 0;
   $("title").focus({ preventScroll: true });
@@ -177,7 +178,7 @@ function lanes() {
     return found;
   };
   $("lanes").replaceChildren(lane(0), ...task.answers.map((_, i) => lane(i + 1)));
-  task.answers.forEach(({ answer }) => {
+  chips = new Map(task.answers.map(({ answer }) => {
     const chip = make("button", { type: "button", class: "chip", "data-answer": answer }, letter(answer));
     chip.addEventListener("pointerdown", (event) => drag(event, answer));
     chip.addEventListener("focus", () => mark(answer));
@@ -193,16 +194,16 @@ function lanes() {
       const rank = (judged().ranks[answer] || 0) + step;
       if (rank >= 0 && rank <= task.answers.length) place(answer, rank || null);
     });
-    $("lanes").firstChild.lastChild.append(chip);
-  });
+    return [answer, chip];
+  }));
 }
 
 function choose(name, quiet) {
   criterion = name;
   const radio = document.querySelector(`input[name="criterion"][value="${CSS.escape(name)}"]`);
   if (radio) radio.checked = true;
-  mark(task.answers[0].answer);
   show();
+  mark(task.answers[0].answer);
   if (!quiet) say(`Now: ${name}. ${count()} of ${task.answers.length} ranked.`);
 }
 
@@ -222,9 +223,10 @@ function show() {
   for (const lane of document.querySelectorAll(".lane")) {
     const rank = Number(lane.dataset.rank);
     const here = task.answers.map((a) => a.answer).filter((name) => (ranks[name] || 0) === rank);
-    const chips = here.map((name) => document.querySelector(`.chip[data-answer="${name}"]`));
-    if (chips.some((chip, i) => lane.lastChild.children[i] !== chip) || chips.length !== lane.lastChild.children.length) lane.lastChild.replaceChildren(...chips);
-    chips.forEach((chip) => chip.setAttribute("aria-label", `Answer ${letter(chip.dataset.answer)}, ${rank ? "rank " + ordinal(rank) : "no rank yet"}; arrow keys move it`));
+    const inside = lane.lastChild;
+    const wanted = here.map((name) => chips.get(name));
+    if (wanted.length !== inside.children.length || wanted.some((chip, at) => inside.children[at] !== chip)) inside.replaceChildren(...wanted);
+    wanted.forEach((chip) => chip.setAttribute("aria-label", `Answer ${letter(chip.dataset.answer)}, ${rank ? "rank " + ordinal(rank) : "no rank yet"}; arrow keys move it`));
     lane.setAttribute("aria-label", `${rank ? "Rank " + ordinal(rank) : "No rank yet"}: ${here.map(letter).join(", ") || "none"}`);
   }
   if (active && active.classList.contains("chip") && document.activeElement !== active) active.focus();
