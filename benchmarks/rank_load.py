@@ -120,14 +120,15 @@ async def _with_kill(folder: Path, server: Server, seconds: float, pause: float,
     return again
 
 
-def run(folder: Path, annotators: int, seconds: float, pause: float, kill: bool = False, overlap: int = 2) -> Outcome:
+def run(folder: Path, annotators: int, seconds: float, pause: float, kill: bool = False, tasks: int = 20_000) -> Outcome:
     """Put the load on a server of its own and check what is left in votes.jsonl."""
-    tasks = []
-    for i in range(20_000):
+    overlap = 2
+    rows = []
+    for i in range(tasks):
         answers = tuple(Answer(name, f"{i} {name} {WORDS * (1 + j)}") for j, name in enumerate("abc"))
-        tasks.append(Task(f"t{i}", ({"role": "user", "content": f"Why is sky {i} blue?"},), answers))
+        rows.append(Task(f"t{i}", ({"role": "user", "content": f"Why is sky {i} blue?"},), answers))
     names = tuple(f"annotator-{i}" for i in range(annotators))
-    write_campaign(folder, Campaign(overlap=overlap, annotators=names), tasks, [])
+    write_campaign(folder, Campaign(overlap=overlap, annotators=names), rows, [])
     outcome = Outcome()
     server = Server(folder)
     try:

@@ -26,7 +26,9 @@ def next_task(db: sqlite3.Connection, annotator: str, campaign: Campaign, at: fl
     Gold tasks are mixed in, are given to everybody, and their overlap is not counted. at, timeout: seconds.
     """
     _return(db, at - timeout)
-    row = db.execute("SELECT task FROM opened WHERE annotator = ? AND state = 0 ORDER BY since LIMIT 1", (annotator,)).fetchone()
+    row = db.execute(
+        "SELECT task FROM opened WHERE annotator = ? AND state = 0 ORDER BY since LIMIT 1", (annotator,)
+    ).fetchone()
     row = row or _pick(db, annotator, campaign)
     if row is None:
         return None
@@ -82,20 +84,22 @@ def _pick(db: sqlite3.Connection, annotator: str, campaign: Campaign) -> tuple[s
     )
     everybody = 2**62
     plain = db.execute(question, (0, campaign.overlap, annotator)).fetchone()
-    if plain is not None and not _gold_is_due(db, annotator, campaign.seed):
-        return plain  # type: ignore[no-any-return]
-    if plain is None and db.execute("SELECT 1 FROM tasks WHERE gold = 0 LIMIT 1").fetchone() is not None:
-        return None
-    return db.execute(question, (1, everybody, annotator)).fetchone() or plain
+    gold = None
+    if _gold_is_due(db, annotator, campaign.seed, last=plain is None):
+        gold = db.execute(question, (1, everybody, annotator)).fetchone()
+    return gold or plain  # type: ignore[no-any-return]
 
 
-def _gold_is_due(db: sqlite3.Connection, annotator: str, seed: int) -> bool:
-    """Whether the annotator's next task is a gold one: one in each stretch of tasks, at a place drawn for it."""
-    (tasks, gold) = db.execute("SELECT sum(tasks), sum(tasks * gold) FROM counts").fetchone()
-    if not gold:
-        return False
+def _gold_is_due(db: sqlite3.Connection, annotator: str, seed: int, last: bool) -> bool:
+    """Whether the annotator's next task is a gold one: one in each stretch of tasks, at a place drawn for it.
+
+    last: no other tasks are left, and the stretch gets its gold task now where it still lacks one.
+    """
+    tasks, gold = db.execute("SELECT sum(tasks), sum(tasks * gold) FROM counts").fetchone()
+    if not gold or gold == tasks:
+        return bool(gold)
     stretch = max(2, min(GOLD_EVERY, tasks // gold))
     (given,) = db.execute("SELECT count(*) FROM opened WHERE annotator = ? AND state != 2", (annotator,)).fetchone()
     number, place = divmod(given, stretch)
-    draw = hashlib.blake2b(f"{seed} {annotator} {number}".encode(), digest_size=8).digest()
-    return place == int.from_bytes(draw, "big") % stretch
+    draw = int.from_bytes(hashlib.blake2b(f"{seed} {annotator} {number}".encode(), digest_size=8).digest(), "big") % stretch
+    return bool(0 < place <= draw if last else place == draw)

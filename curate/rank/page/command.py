@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["rank"]
 
 rank = App(
-    name="rank", help="Ranking by people: tasks out, a page to do them on, votes in, and what they say.", help_format="plaintext"
+    name="rank",
+    help="Ranking by people: tasks out, a page to do them on, votes in, and what they say.",
+    help_format="plaintext",
 )
 
 Debug = Annotated[bool, Parameter(negative=(), show_default=False, help="Show the traceback of an error.")]
@@ -143,7 +145,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen(1024)
     except (OSError, OverflowError) as error:
         listening.close()
-        raise OutputError(f"{host}:{port}: cannot listen: {getattr(error, 'strerror', None) or error}; try another --port") from error
+        raise OutputError(
+            f"{host}:{port}: cannot listen: {getattr(error, 'strerror', None) or error}; try another --port"
+        ) from error
     return listening
 
 

@@ -114,7 +114,7 @@ class _Builder:
             self.stack.pop()
             return
         start = token.attrs.get("start")
-        node = [name, {"start": int(start)} if name == "ol" and start is not None else None, []]
+        node: list[Any] = [name, {"start": int(start)} if name == "ol" and start is not None else None, []]
         if token.nesting > 0:
             self.open(node)
         else:

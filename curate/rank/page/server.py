@@ -451,5 +451,3 @@ async def _votes(site: Site, _: str, __: _Nothing) -> Any:
     """Every vote given here, as the lines of votes.jsonl."""
     votes = await site.store.read(votes_of)
     return {"lines": [json.dumps(vote.row(), ensure_ascii=False) for vote in votes]}
-
-

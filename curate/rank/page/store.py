@@ -167,7 +167,8 @@ def fill(db: sqlite3.Connection, tasks: Iterable[Task], key: dict[str, Key], bef
             skipped[place] = skipped.get(place, True) and vote.ranks is None
         # Whoever did a task on a sheet is not given it again.
         db.executemany(
-            "INSERT OR IGNORE INTO opened VALUES (?, ?, ?, 0, 0)", [(*place, 3 if skip else 1) for place, skip in skipped.items()]
+            "INSERT OR IGNORE INTO opened VALUES (?, ?, ?, 0, 0)",
+            [(*place, 3 if skip else 1) for place, skip in skipped.items()],
         )
         db.execute(
             "UPDATE tasks SET taken = n FROM (SELECT task AS name, count(*) AS n FROM opened WHERE state IN (0, 1) GROUP BY task)"

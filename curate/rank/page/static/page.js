@@ -264,10 +264,17 @@ function undo() {
   keep();
 }
 
+/** Put what has no rank below all that has one, in one rank. */
 function tie() {
   const rest = task.answers.map((a) => a.answer).filter((name) => !judged().ranks[name]);
-  const rank = Math.min(Math.max(0, ...Object.values(judged().ranks)) + 1, task.answers.length);
-  if (rest.length) change(() => rest.forEach((name) => { judged().ranks[name] = rank; }), () => `Tied at rank ${rank}: ${rest.map(letter).join(", ")}.`);
+  const levels = [...new Set(Object.values(judged().ranks))].sort((a, b) => a - b);
+  const rank = levels.length + 1;
+  if (!rest.length) return;
+  change(() => {
+    const { ranks } = judged();
+    for (const name of Object.keys(ranks)) ranks[name] = levels.indexOf(ranks[name]) + 1;
+    rest.forEach((name) => { ranks[name] = rank; });
+  }, () => `Tied at rank ${rank}: ${rest.map(letter).join(", ")}.`);
 }
 
 function bad() {
