@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,10 +89,8 @@ def serve_command(
                 make_app(site), log_level="error", access_log=False, server_header=False, proxy_headers=False,
                 timeout_graceful_shutdown=5, ws="none", lifespan="off",
             )  # fmt: skip
-            try:
+            with suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[listening])
-            except KeyboardInterrupt:
-                pass
         finally:
             site.store.close()
     finally:

@@ -171,8 +171,8 @@ def fill(db: sqlite3.Connection, tasks: Iterable[Task], key: dict[str, Key], bef
             [(*place, 3 if skip else 1) for place, skip in skipped.items()],
         )
         db.execute(
-            "UPDATE tasks SET taken = n FROM (SELECT task AS name, count(*) AS n FROM opened WHERE state IN (0, 1) GROUP BY task)"
-            " WHERE task = name"
+            "UPDATE tasks SET taken = n FROM (SELECT task AS name, count(*) AS n FROM opened WHERE state IN (0, 1)"
+            " GROUP BY task) WHERE task = name"
         )
         db.execute("DELETE FROM counts")
         db.execute("INSERT INTO counts SELECT gold, taken, count(*) FROM tasks GROUP BY gold, taken")

@@ -267,7 +267,9 @@ def test_admin_page(person, tmp_path):
         with page.expect_download() as download:
             page.click("#votes")
         assert len(download.value.path().read_text().splitlines()) == exported == 4
+        page.set_viewport_size({"width": 360, "height": 700})
         page.reload()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
         row = page.locator("tbody tr", has_text="<b>cleo</b>").locator("td").all_text_contents()
         assert row[0] == str(exported)
         assert "of 3" in row[4]
@@ -291,7 +293,7 @@ def axe(folder):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(person, tmp_path, scheme):
     source = axe(tmp_path)
-    text = "# Title\n\ntext `code` [link](http://example.org)\n\n```py\ncode\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quote\u202e"
+    text = "# Title\n\n`code` [link](http://example.org)\n\n```c\nx\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quote\u202e"
     folder = campaign(
         tmp_path / "campaign", texts=(text, text + text), criteria=("helpful", "honest"), instructions="Do *this*."
     )
