@@ -154,12 +154,15 @@ def _site(folder: Path, base: str, hosts: frozenset[str] | None, timeout: float,
     """The campaign, ready to be served; prints the links."""
     from curate.rank.campaign import KEY, VOTES, read_campaign, read_key, read_tasks
     from curate.rank.page.server import Site
-    from curate.rank.page.store import Store, add_annotator, connect, fill, setting, votes_of
+    from curate.rank.page.store import Store, add_annotator, connect, fill, setting, votes_of, whole_lines
     from curate.rank.votes import read_votes
 
     campaign = read_campaign(folder)
     key = read_key(folder) if (folder / KEY).exists() else {}
-    before = read_votes(folder / VOTES) if (folder / VOTES).exists() else []
+    before = []
+    if (folder / VOTES).exists():
+        whole_lines(folder / VOTES)
+        before = read_votes(folder / VOTES)
     db = connect(folder)
     try:
         if not fill(db, read_tasks(folder), key, before):

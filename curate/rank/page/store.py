@@ -23,7 +23,18 @@ from curate.errors import InputError, OutputError
 from curate.rank.campaign import VOTES, Key, Task
 from curate.rank.votes import Vote, append_votes, now
 
-__all__ = ["DATABASE", "Store", "add_annotator", "as_vote", "connect", "export_votes", "fill", "setting", "votes_of"]
+__all__ = [
+    "DATABASE",
+    "Store",
+    "add_annotator",
+    "as_vote",
+    "connect",
+    "export_votes",
+    "fill",
+    "setting",
+    "votes_of",
+    "whole_lines",
+]
 
 DATABASE = "page.sqlite"
 
@@ -211,7 +222,7 @@ def export_votes(db: sqlite3.Connection, folder: Path) -> int:
     path = folder / VOTES
     there = set()
     if path.exists():
-        _whole_lines(path)
+        whole_lines(path)
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 try:
@@ -225,7 +236,7 @@ def export_votes(db: sqlite3.Connection, folder: Path) -> int:
     return len(new)
 
 
-def _whole_lines(path: Path) -> None:
+def whole_lines(path: Path) -> None:
     """Cut off a last line that was broken off while it was written: the database has it, and it is added again."""
     content = path.read_bytes()
     end = content.rfind(b"\n") + 1

@@ -30,6 +30,8 @@ def test_links_stay_and_votes_of_a_killed_server_are_exported(tmp_path):
         server.kill()
     assert curate("rank", "serve", folder, "--export").stdout == f"{folder / 'votes.jsonl'}: 1 votes added\n"
     assert [vote.task for vote in read_votes(folder / "votes.jsonl")] == ["t0", "t1"]
+    with (folder / "votes.jsonl").open("a") as file:
+        file.write('{"task": "t1", "annota')  # killed while it exported
     with serving(folder) as server:
         assert [link.partition("/a")[2] for link in server.links.values()] == [
             link.partition("/a")[2] for link in links.values()
