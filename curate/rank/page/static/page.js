@@ -372,7 +372,9 @@ function rankByKey(rank) {
   const next = [...names.slice(from + 1), ...names.slice(0, from)].find((name) => !judged().ranks[name]);
   if (!next) return;
   mark(next);
-  document.querySelector(".card.marked").scrollIntoView({ block: "nearest" });
+  const card = document.querySelector(".card.marked");
+  if (document.activeElement.matches(".card")) card.focus({ preventScroll: true });
+  card.scrollIntoView({ block: "nearest" });
 }
 
 function onKey(event) {
