@@ -33,7 +33,7 @@ FLOORS = (
     ("recipe", "engine", "report"),
     ("catalog",),
     ("jobs",),
-    ("steps", "rank"),
+    ("steps", "rank", "synth"),
     ("grouping", "formats", "analysis", "pages"),
     ("kernels", "io", "models"),
     ("schemas",),
