@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["Answer", "Ask", "Failed", "FailureKind", "Message", "key_of"]
+__all__ = ["Answer", "Ask", "Failed", "FailureKind", "Message", "key_of", "tell_schema"]
 
 Message = dict[str, str]
 """`role` and `content`."""
@@ -36,7 +36,8 @@ filtered: withheld by the provider; not_parsed: the answer has not the shape tha
 class Ask:
     """One request. Either `messages` (chat) or `prompt` (raw completion).
 
-    sample: which of several answers to the same request this is, from 0; part of the request's key.
+    sample: which of several answers to the same request this is, from 0; part of the request's key. Where `seed` is given
+    the endpoint gets `seed + sample`.
     schema: JSON Schema of the answer, for endpoints that hold a model to one.
     """
 
@@ -52,6 +53,8 @@ class Ask:
     schema: dict[str, Any] | None = None
     more: dict[str, Any] = field(default_factory=dict)
     """Further members of the request, as the endpoint knows them."""
+    may_be_cut: bool = False
+    """Whether an answer that ended by its length is taken as it is. Otherwise it is a failure, `cut`. Not part of the key."""
 
     def __post_init__(self) -> None:
         if bool(self.messages) == (self.prompt is not None):
@@ -81,9 +84,24 @@ class Failed:
     kind: FailureKind
     message: str
     raw: str = ""
+    hopeless: bool = False
+    """Any other request would fail as this one did: an unknown model, a key that is refused, no such address."""
+    retry_after: float | None = None
+    """Seconds that the endpoint asks to wait."""
 
 
 def key_of(endpoint: str, ask: Ask) -> bytes:
     """The 16 bytes that stand for a request in a cache: of the endpoint and everything of the request that decides its answer."""
-    content = json.dumps([endpoint, asdict(ask)], ensure_ascii=False, sort_keys=True)
+    members = {name: value for name, value in vars(ask).items() if name != "may_be_cut"}
+    content = json.dumps([endpoint, members], ensure_ascii=False, sort_keys=True)
     return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def tell_schema(ask: Ask) -> Ask:
+    """The same request for an endpoint that cannot hold a model to a schema: the model is told, in the last message."""
+    told = "Answer with JSON alone, valid under this JSON Schema:\n" + json.dumps(ask.schema, ensure_ascii=False)
+    if ask.prompt is not None:
+        # Raw prompts are exact: what the model goes on from is not touched.
+        return replace(ask, schema=None)
+    *before, last = ask.messages
+    return replace(ask, schema=None, messages=(*before, {**last, "content": f"{last['content']}\n\n{told}"}))
