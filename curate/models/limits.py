@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Literal
@@ -116,15 +115,16 @@ class Limits:
 
     def reached(self, reason: StopReason) -> Stopped:
         """The error that says which limit ended the run."""
-        spent, limit = self.spent, {"max_requests": self.max_requests, "max_tokens": self.max_tokens}.get(reason)
-        had = {"max_requests": f"{spent.requests:,} requests sent", "max_tokens": f"{spent.tokens:,} tokens used"}.get(reason)
+        spent = self.spent
         if reason == "max_cost":
-            limit, had = math.nan, f"{spent.cost:.4f} spent"
-        shown = f"{self.max_cost:g}" if reason == "max_cost" else f"{limit:,}"
+            limit, had = f"{self.max_cost:g}", f"{spent.cost:.4f} spent"
+        elif reason == "max_tokens":
+            limit, had = f"{self.max_tokens:,}", f"{spent.tokens:,} tokens used"
+        else:
+            limit, had = f"{self.max_requests:,}", f"{spent.requests:,} requests sent"
         return Stopped(
             reason,
-            f"stopped by {reason} {shown} ({had}, and the next request may pass it); what was answered is kept: run again to "
-            "go on",
+            f"stopped by {reason} {limit} ({had}; the next request may pass it); what was answered is kept: run again to go on",
         )
 
 
