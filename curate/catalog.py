@@ -17,6 +17,7 @@ from curate.jobs.mix import Mix
 from curate.jobs.perplexity import TrainPerplexity
 from curate.jobs.quality import TrainQuality
 from curate.jobs.scrape import Scrape
+from curate.jobs.synth import BackTranslation, BestOf, Chat, Critique, Evol, Judge, Magpie, Persona, QA, SelfInstruct
 from curate.jobs.tokenize import Tokenize
 from curate.jobs.tokenizer import TrainTokenizer
 from curate.jobs.train import Train
@@ -39,6 +40,16 @@ JOBS: tuple[type[Job], ...] = (
     Train,
     TrainQuality,
     TrainPerplexity,
+    SelfInstruct,
+    Evol,
+    Magpie,
+    QA,
+    Persona,
+    BackTranslation,
+    Chat,
+    BestOf,
+    Critique,
+    Judge,
 )
 
 AnyJob = Annotated[
@@ -54,7 +65,17 @@ AnyJob = Annotated[
     | Validate
     | Train
     | TrainQuality
-    | TrainPerplexity,
+    | TrainPerplexity
+    | SelfInstruct
+    | Evol
+    | Magpie
+    | QA
+    | Persona
+    | BackTranslation
+    | Chat
+    | BestOf
+    | Critique
+    | Judge,
     Field(discriminator="job"),
 ]
 """Any job of the catalog, told by its `job`."""

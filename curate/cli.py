@@ -43,7 +43,10 @@ Set = Annotated[
 DryRun = Annotated[
     bool,
     Parameter(
-        group=run_group, negative=(), help="Say what would run, on how many files and bytes, and what it needs; do nothing."
+        group=run_group,
+        name=["--dry-run", "--plan"],
+        negative=(),
+        help="Say what would run, on how many files and bytes, and what it needs; do nothing.",
     ),
 ]
 PrintRecipe = Annotated[
@@ -441,6 +444,42 @@ def _complete(kind: type[Job], content: dict[str, Any]) -> bool:
 for _kind in JOBS:
     if _kind is not Train:
         _add_job(_kind)
+
+prompts = App(name="prompts", help="The prompts of the methods: list or copy them.", help_format="plaintext")
+app["synth"].command(prompts)
+
+
+@prompts.command(name="ls")
+def list_prompts() -> int:
+    """List the files that ship, and what each is for."""
+    from curate.synth.prompts import shipped
+
+    files = shipped()
+    width = max(map(len, files))
+    for name, about in files.items():
+        sys.stdout.write(f"{name:{width}}  {about}\n")
+    return 0
+
+
+@prompts.command(name="cp")
+def copy_prompts_command(
+    *names: str,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to copy to.")] = Path("prompts"),
+    debug: Debug = False,
+) -> int:
+    """Copy prompts into a folder, to be edited and given to a method with --prompts (principles with --principles).
+
+    Parameters
+    ----------
+    names
+        Which ones, such as `qa`; default: all.
+    """
+    from curate.synth.prompts import copy_prompts
+
+    for path in copy_prompts(names, output):
+        sys.stdout.write(f"{path}\n")
+    return 0
+
 
 if __name__ == "__main__":
     main()

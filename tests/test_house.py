@@ -51,6 +51,8 @@ NEIGHBOURS = {
     ("grouping", "formats"),
     # A reader hands its columns to kernels as buffers; see DESIGN 2 and 3.
     ("io", "analysis"),
+    # What steps do to rows, they do to rows that were made.
+    ("synth", "steps"),
 }
 ALONE = {"steps", "jobs"}
 """Parts whose modules do not import one another, but for the list in `__init__`."""

@@ -29,8 +29,8 @@ PROVENANCE = ("method", "template", "model", "parents", "generation", "requests"
 many rows that were made stand between, and the keys of the requests in the cache."""
 
 REASONS = (
-    "no_information", "apology", "only_stop_words", "copied_prompt", "not_equal_parts", "not_grounded", "answerable", "unchanged",
-    "one_answer", "tie", "small_margin", "published_filter", "unsuitable",
+    "no_information", "apology", "only_stop_words", "copied_prompt", "published_filter", "not_grounded", "answerable",
+    "one_answer", "unchanged", "tie", "small_margin", "unsuitable", "not_asked",
 )  # fmt: skip
 """Reasons for which methods give rows up, besides those of requests and gates."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Novelty", "Similar", "Splitter", "split"]
 
@@ -32,9 +34,11 @@ class Novelty:
     """
 
     def __init__(self, threshold: float, splitter: Splitter = "unicode") -> None:
+        import numpy as np
+
         self.threshold = threshold
         self.splitter: Splitter = splitter
-        self._numbers: dict[int | str, int] = {}
+        self._numbers: dict[str, int] = {}
         self._texts: list[str] = []
         self._tokens = np.empty(1024, np.int32)
         self._bounds = np.zeros(256, np.int64)
@@ -44,12 +48,12 @@ class Novelty:
     def __len__(self) -> int:
         return len(self._texts)
 
-    def tokens(self, text: str) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    def tokens(self, text: str) -> NDArray[np.int32]:
         """The text's words as numbers."""
+        import numpy as np
+
         numbers = self._numbers
-        found = np.fromiter(
-            (numbers.setdefault(w, len(numbers)) for w in split(text, self.splitter)), dtype=np.int32
-        )  # fmt: skip
+        found = np.fromiter((numbers.setdefault(w, len(numbers)) for w in split(text, self.splitter)), dtype=np.int32)
         if len(numbers) > len(self._place):
             self._place = np.zeros(2 * len(numbers), np.int32)
         return found
@@ -58,7 +62,7 @@ class Novelty:
         """The most similar of the texts held, where its ROUGE-L F is above the threshold; of equal ones the first."""
         return self._similar(self.tokens(text))
 
-    def _similar(self, tokens: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Similar | None:
+    def _similar(self, tokens: NDArray[np.int32]) -> Similar | None:
         from curate.kernels.lcs import most_similar
 
         at, f = most_similar(
@@ -78,7 +82,9 @@ class Novelty:
             self._add(text, tokens)
         return similar
 
-    def _add(self, text: str, tokens: np.ndarray[tuple[int], np.dtype[np.int32]]) -> None:
+    def _add(self, text: str, tokens: NDArray[np.int32]) -> None:
+        import numpy as np
+
         from curate.kernels.lcs import signature
 
         n = len(self._texts)
@@ -94,16 +100,14 @@ class Novelty:
         self._texts.append(text)
 
 
-def split(text: str, splitter: Splitter) -> Sequence[int | str]:
-    """The words of a text, or hashes of them."""
+def split(text: str, splitter: Splitter) -> Sequence[str]:
+    """The words of a text."""
     if splitter == "rouge" or (text.isascii() and "_" not in text):
         return _ROUGE.findall(text.lower())
+    import numpy as np
+
     from curate.kernels.words import words
 
     data = text.encode("utf-8", "replace")
     found = words(np.array([0, len(data)]), np.frombuffer(data, np.uint8))
-    return [_word(data[a:b]) for a, b in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
-
-
-def _word(word: bytes) -> str:
-    return word.decode().lower()
+    return [data[a:b].decode().lower() for a, b in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]

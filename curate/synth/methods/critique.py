@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import InputError
-from curate.synth.methods.turns import answers_of
+from curate.synth.methods.turns import answers_of, instruction_of
 from curate.synth.prompts import FOLDER, Prompts
 from curate.synth.sessions import Desk, Gone, Item, Made, Session, Speaker, draw
 
@@ -33,7 +33,7 @@ class Critique:
 
     def __call__(self, item: Item) -> Session[list[Made | Gone]]:
         desk = Desk(self.speaker, self.prompts)
-        instruction = str(item.columns.get("instruction") or item.text)
+        instruction = instruction_of(item)
         answers = answers_of(item)
         answer: str | Gone = answers[0] if answers else (yield from desk.say("answer", instruction=instruction))
         if isinstance(answer, Gone):

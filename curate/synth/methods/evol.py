@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from curate.synth.gates import asked
+from curate.synth.methods.turns import instruction_of
 from curate.synth.parse import yes_or_no
 from curate.synth.prompts import Prompts
 from curate.synth.sessions import Desk, Gone, Item, Made, Session, Speaker, draw
@@ -52,7 +52,7 @@ class Evol:
 
     def __call__(self, item: Item) -> Session[list[Made | Gone]]:
         lines: list[Made | Gone] = []
-        current, generation = asked(item.columns) or item.text, 0
+        current, generation = instruction_of(item), 0
         for step in range(self.generations):
             operation = draw(self.seed, "evol", item.id, step).choice(self.operations)
             result = yield from self._evolve(item, current, operation, generation + 1, step)

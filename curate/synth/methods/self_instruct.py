@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from curate.synth.drive import Answers, drive
+from curate.synth.methods.turns import instruction_of
 from curate.synth.novelty import Novelty
 from curate.synth.parse import numbered
 from curate.synth.prompts import Prompts
@@ -86,7 +87,7 @@ class SelfInstruct:
         self, seeds: Sequence[Item], askers: Sequence[Answers], tell: Callable[[int, int], None]
     ) -> Iterator[tuple[Item, list[Made | Gone]]]:
         """What the seeds brought, round by round. tell: called with rows and rounds after each."""
-        shown = [str(seed.columns.get("instruction") or seed.text) for seed in seeds]
+        shown = [instruction_of(seed) for seed in seeds]
         for text in shown:
             self.novelty.add(text)
         generation = barren = rows = 0

@@ -8,7 +8,7 @@ from typing import Any
 from curate.models.ask import Message
 from curate.synth.sessions import Item
 
-__all__ = ["answers_of", "prompt_of", "texts_of"]
+__all__ = ["answers_of", "instruction_of", "prompt_of", "texts_of"]
 
 
 def messages_of(item: Item) -> list[Message]:
@@ -31,6 +31,12 @@ def prompt_of(item: Item) -> tuple[Message, ...] | None:
         return tuple(chat) or None
     text = str(item.columns.get("instruction") or item.text)
     return ({"role": "user", "content": text},) if text.strip() else None
+
+
+def instruction_of(item: Item) -> str:
+    """What a row asks as one text; of a chat up to its last user message; what the row reads as where nobody asks."""
+    messages = prompt_of(item)
+    return "\n\n".join(message["content"] for message in messages) if messages else item.text
 
 
 def texts_of(value: Any) -> list[str]:
