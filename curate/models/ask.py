@@ -1,4 +1,4 @@
-"""What is asked of a model, what it answers, and how that may fail: the same for an endpoint, a local model and a batch file."""
+"""What is asked of a model, what it answers, how that may fail: the same for endpoints, local models and batch files."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ FailureKind = Literal[
     "filtered",
     "not_parsed",
 ]
-"""unreachable: no connection; timeout; broken: the connection closed within the answer, or the answer is no JSON of an endpoint;
-rate_limited: 429 after all retries; server_error: 5xx after all retries; refused_key: 401 or 403; wrong_request: another 4xx, such
-as an unknown model; too_long: the prompt does not fit the context; empty: an answer without content; cut: ended by its length;
-filtered: withheld by the provider; not_parsed: the answer has not the shape that was asked for."""
+"""unreachable: no connection; timeout; broken: the connection closed within the answer, or the answer is no JSON of an
+endpoint; rate_limited: 429 after all retries; server_error: 5xx after all retries; refused_key: 401 or 403; wrong_request:
+another 4xx, such as an unknown model; too_long: the prompt does not fit the context; empty: an answer without content; cut:
+ended by its length; filtered: withheld by the provider; not_parsed: the answer has not the shape that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Failed:
 
 
 def key_of(endpoint: str, ask: Ask) -> bytes:
-    """The 16 bytes that stand for a request in a cache: of the endpoint and everything of the request that decides its answer."""
+    """The 16 bytes that stand for a request in a cache: of the endpoint, and of all of the request that decides its answer."""
     members = {name: value for name, value in vars(ask).items() if name != "may_be_cut"}
     content = json.dumps([endpoint, members], ensure_ascii=False, sort_keys=True)
     return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()

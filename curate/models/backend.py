@@ -16,11 +16,15 @@ class Postponed(Exception):
 class Backend(Protocol):
     """One source of answers."""
 
-    endpoint: str
-    """What it is in the keys of a cache: an address, or the digest of a model. Never holds a secret."""
+    @property
+    def endpoint(self) -> str:
+        """What it is in the keys of a cache: an address, or the digest of a model. Never holds a secret."""
+        ...
 
-    raw: bool
-    """Whether it takes raw prompts. An HTTP endpoint is taken to until it says that it does not."""
+    @property
+    def raw(self) -> bool:
+        """Whether it takes raw prompts. An HTTP endpoint is taken to until it says that it does not."""
+        ...
 
     async def answer(self, ask: Ask) -> Answer | Failed:
         """One try. Raises nothing but Postponed and CurateError; a failure is returned, with its kind."""

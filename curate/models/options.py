@@ -26,8 +26,8 @@ class Model(Options):
     model: str = Field("", description="Name of the model, as the endpoint knows it; a folder needs none.")
     endpoint: str = Field(
         min_length=1,
-        description="Where the model answers: the address of an OpenAI-compatible server (`http://localhost:8000/v1`), a folder "
-        "of a transformers model such as `curate train` makes, or `file:FOLDER` for batch files.",
+        description="Where the model answers: the address of an OpenAI-compatible server (`http://localhost:8000/v1`), a "
+        "folder of a transformers model such as `curate train` makes, or `file:FOLDER` for batch files.",
     )
     key_env: str | None = Field(None, description="Environment variable that holds the key of the endpoint.")
     key_file: str | None = Field(None, description="File that holds the key of the endpoint, and nothing else.")

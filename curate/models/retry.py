@@ -37,7 +37,7 @@ LONGEST_PAUSE = 30.0
 
 
 def pause_before(tries: int, failed: Failed, chance: random.Random) -> float:
-    """Seconds before the next try, after so many: doubled each time, within half and one and a half; or as the endpoint asks."""
+    """Seconds before the next try, after so many: doubled each time, give or take half; or as the endpoint asks."""
     if failed.retry_after is not None:
         return failed.retry_after * (1 + 0.1 * chance.random())
     return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1)) * (0.5 + chance.random()))
