@@ -17,7 +17,7 @@ from curate.jobs.mix import Mix
 from curate.jobs.perplexity import TrainPerplexity
 from curate.jobs.quality import TrainQuality
 from curate.jobs.scrape import Scrape
-from curate.jobs.synth import BackTranslation, BestOf, Chat, Critique, Evol, Judge, Magpie, Persona, QA, SelfInstruct
+from curate.jobs.synth import QA, BackTranslation, BestOf, Chat, Critique, Evol, Judge, Magpie, Persona, SelfInstruct
 from curate.jobs.tokenize import Tokenize
 from curate.jobs.tokenizer import TrainTokenizer
 from curate.jobs.train import Train

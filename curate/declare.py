@@ -344,7 +344,7 @@ class Job(Options):
         return None
 
     def comes_to(self, sample: Batch, rows: int) -> str | None:
-        """What the job costs besides memory and disk, such as requests, for about so many rows like the sample; None: nothing."""
+        """What the job costs besides memory and disk, for about so many rows like the sample: requests. None: nothing."""
         return None
 
 

@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from curate.synth.prompts import Prompts
 
 __all__ = [
-    "BackTranslation", "BestOf", "Chat", "Critique", "Evol", "Judge", "Magpie", "Persona", "QA", "SelfInstruct",
+    "QA",
+    "BackTranslation",
+    "BestOf",
+    "Chat",
+    "Critique",
+    "Evol",
+    "Judge",
+    "Magpie",
+    "Persona",
+    "SelfInstruct",
 ]  # fmt: skip
 
 NOVEL = 0.7
@@ -71,9 +80,7 @@ class SelfInstruct(SynthJob):
     def work(self, speakers: Sequence[Speaker], prompts: Prompts) -> Method:
         raise UsageError("synth self-instruct: what it asks depends on what the model says, so it cannot be told before")
 
-    def _results(
-        self, work: Work, askers: Sequence[Asker], prompts: Prompts
-    ) -> Iterator[tuple[Item, list[Made | Gone]]]:
+    def _results(self, work: Work, askers: Sequence[Asker], prompts: Prompts) -> Iterator[tuple[Item, list[Made | Gone]]]:
         from curate.synth.novelty import Novelty
 
         seeds = [item for item in self._items(work) if turns.prompt_of(item)][: self.first]
@@ -137,7 +144,9 @@ class Magpie(SynthJob):
 
     job: Literal["synth magpie"] = "synth magpie"
     count: int = Field(1, ge=1, description="Instructions to draw for each row of the input.")
-    stop: tuple[str, ...] = Field(("<|im_end|>",), description="What ends an instruction and an answer, in the model's template.")
+    stop: tuple[str, ...] = Field(
+        ("<|im_end|>",), description="What ends an instruction and an answer, in the model's template."
+    )
     first_line: bool = Field(False, description="Take an instruction up to its first line break.")
     novelty: float | None = Field(
         NOVEL, ge=0, le=1, description="Drop an instruction whose ROUGE-L F with one before it is above this."
@@ -152,14 +161,12 @@ class Magpie(SynthJob):
     def work(self, speakers: Sequence[Speaker], prompts: Prompts) -> Method:
         return magpie.Magpie(speakers[0], prompts, self.count, self.stop, self.first_line)
 
-    def _results(
-        self, work: Work, askers: Sequence[Asker], prompts: Prompts
-    ) -> Iterator[tuple[Item, list[Made | Gone]]]:
+    def _results(self, work: Work, askers: Sequence[Asker], prompts: Prompts) -> Iterator[tuple[Item, list[Made | Gone]]]:
         backend = askers[0].backend
         if not backend.raw:
             raise UsageError(
-                f"synth magpie: {backend.endpoint} has no raw completions, and magpie needs them: it lets the model speak where "
-                "its template has the user. Name a server with /completions, such as vLLM or llama.cpp, or a model folder"
+                f"synth magpie: {backend.endpoint} has no raw completions, and magpie needs them: it lets the model speak "
+                "where its template has the user. Name a server with /completions, such as vLLM or llama.cpp, or a model folder"
             )
         yield from super()._results(work, askers, prompts)
 
@@ -261,7 +268,7 @@ class Chat(SynthJob):
 
 
 class BestOf(SynthJob):
-    """Best of K: several answers to each prompt, of several models or at several temperatures; the input of ranking and judging.
+    """Best of K: several answers to each prompt, of several models or at several temperatures, to be ranked or judged.
 
     Rows are instruction rows: `output` is the first answer, `responses` are all that differ, `models` who said each. `curate
     synth judge` scores them, `curate rank export` gives them to people.
@@ -274,6 +281,7 @@ class BestOf(SynthJob):
     count: int = Field(2, ge=1, le=64, description="Answers of each model at each temperature.")
     temperatures: tuple[float, ...] = Field((), description="Temperatures that answers are drawn at; default: the one.")
     others: tuple[Model, ...] = Field((), description="Further models that answer beside the one.")
+    refusals: bool = Field(True, description="Keep answers that refuse or apologise for being a model.")
 
     def models(self) -> tuple[Model, ...]:
         return (*super().models(), *self.others)
@@ -316,8 +324,8 @@ class Judge(SynthJob):
     """A model judges answers: by a rubric from 1 to 10, or each two compared in both orders (Zheng et al. 2023).
 
     Reads rows with `responses`, preference rows, or instruction rows. A judge that changes its mind with the order has a tie. A
-    judgement that cannot be read is no score. To `scores`: rows with `responses`, `scores` and the best as `output`. To `pairs`:
-    preference rows of answers whose scores differ by `min_margin`; ties are dropped as `tie`.
+    judgement that cannot be read is no score. To `scores`: rows with `responses`, `scores` and the best as `output`. To
+    `pairs`: preference rows of answers whose scores differ by `min_margin`; ties are dropped as `tie`.
     """
 
     method: ClassVar[str] = "judge"

@@ -52,8 +52,8 @@ def most_similar(
     bits of a word (Hyyrö 2004, Bit-parallel LCS-length computation revisited).
     """
     found, f = _most_similar(
-        frozen(query, np.int32), frozen(tokens, np.int32), frozen(bounds, np.int64), frozen(signatures, np.uint64), count, place,
-        float(threshold),
+        frozen(query, np.int32), frozen(tokens, np.int32), frozen(bounds, np.int64), frozen(signatures, np.uint64), count,
+        place, float(threshold),
     )  # fmt: skip
     return int(found), float(f)
 

@@ -22,11 +22,11 @@ GATES = ("short_question", "long_question", "echo", "refusal", "leaked_prompt", 
 """Reasons for which gates give rows up, in the order in which they judge."""
 
 _REFUSALS = re.compile(
-    r"(?:(?:i'?m|i am|we'?re) (?:very |really |so |truly )?(?:sorry|afraid)\b.{0,80}\b(?:can'?t|cannot|can not|unable|not able|won'?t|"
-    r"do(?:es)? not|don'?t)\b"
+    r"(?:(?:i'?m|i am|we'?re) (?:very |really |so |truly )?(?:sorry|afraid)\b.{0,80}\b(?:can'?t|cannot|can not|unable|"
+    r"not able|won'?t|do(?:es)? not|don'?t)\b"
     r"|(?:sorry|apologies|unfortunately)\b.{0,40}\b(?:i|we) (?:can'?t|cannot|can not|am unable|am not able|won'?t)\b"
-    r"|i (?:can'?t|cannot|can not|won'?t|will not|am unable to|am not able to) (?:help|assist|answer|provide|comply|do that|fulfil|"
-    r"discuss|generate|create|write|engage)"
+    r"|i (?:can'?t|cannot|can not|won'?t|will not|am unable to|am not able to) (?:help|assist|answer|provide|comply|do that|"
+    r"fulfil|discuss|generate|create|write|engage)"
     r"|as an? (?:ai|artificial intelligence|large language model|language model)\b"
     r"|i(?:'m| am) (?:just |only )?an? (?:ai|artificial intelligence|large language model|language model)\b"
     r"|es tut mir leid\b.{0,80}\bnicht\b|je suis désolée?\b.{0,80}\bne\b|lo siento\b.{0,80}\bno\b"

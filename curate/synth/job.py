@@ -80,7 +80,7 @@ class SynthJob(RowsJob, Model):
     )
     splitter: Splitter = Field(
         "unicode",
-        description="Words of ROUGE-L. unicode: of every script; rouge: runs of a-z and 0-9 as rouge_score has it, for English.",
+        description="Words of ROUGE-L. unicode: of every script; rouge: runs of a-z and 0-9, as published, for English alone.",
     )
     min_words: int = Field(0, ge=0, description="Fewest words of what a row asks.")
     max_words: int | None = Field(None, ge=1, description="Most words of what a row asks.")
@@ -178,9 +178,7 @@ class SynthJob(RowsJob, Model):
             work.say(f"{asker.backend.endpoint}: {asker.progress.line()}")
         return {**counts, **_totals([asker.progress for asker in askers])}
 
-    def _results(
-        self, work: Work, askers: Sequence[Asker], prompts: Prompts
-    ) -> Iterator[tuple[Item, list[Made | Gone]]]:
+    def _results(self, work: Work, askers: Sequence[Asker], prompts: Prompts) -> Iterator[tuple[Item, list[Made | Gone]]]:
         """What each row becomes, in order."""
         from curate.synth.drive import drive
         from curate.synth.gates import only_new
@@ -189,7 +187,8 @@ class SynthJob(RowsJob, Model):
         items = self._items(work)
         asked = islice(items, self.first)
         yield from only_new(drive(asked, method, [asker.answers for asker in askers]), self._novelty(work))
-        yield from ((item, [Gone("not_asked", f"first {self.first}", item.text)]) for item in items)
+        for item in items:
+            yield item, [Gone("not_asked", f"first {self.first}", item.text)]
 
     def _items(self, work: Work) -> Iterator[Item]:
         for batch in work.batches():
@@ -254,14 +253,13 @@ def _first(session: Session[Any]) -> list[Any]:
 
 
 def _totals(progress: Sequence[Progress]) -> Result:
-    """What was asked and spent, for `stats.json`."""
+    """What was asked and spent, for `stats.json`: answers from the cache count as nothing."""
     failed: dict[str, int] = {}
     for one in progress:
         for kind, count in one.failed.items():
             failed[kind] = failed.get(kind, 0) + count
     return {
-        "requests": sum(one.done for one in progress),
-        "from_cache": sum(one.cached for one in progress),
+        "requests": sum(one.answered + one.failed.total() for one in progress),
         "prompt_tokens": sum(one.prompt_tokens for one in progress),
         "completion_tokens": sum(one.completion_tokens for one in progress),
         "cost": round(sum(one.cost for one in progress), 6),

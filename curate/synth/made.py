@@ -35,9 +35,7 @@ REASONS = (
 """Reasons for which methods give rows up, besides those of requests and gates."""
 
 
-def write_made(
-    folder: Path, results: Iterable[tuple[Item, list[Made | Gone]]], method: str, template: str
-) -> dict[str, int]:
+def write_made(folder: Path, results: Iterable[tuple[Item, list[Made | Gone]]], method: str, template: str) -> dict[str, int]:
     """Write what each item became, a file a shard; how many rows were made and given up. Items come shard by shard."""
     from curate.io.files import atomic
 

@@ -85,7 +85,11 @@ def test_qa_rests_on_the_passage() -> None:
     one, two = ask_passage(PAIRS.format('"ends in the  North Sea"'))
     assert isinstance(one, Made)
     assert isinstance(two, Made)
-    assert one.columns == {"instruction": "Where does the Rhine rise?", "output": "In the Alps.", "quotes": ["rises in the Alps"]}
+    assert one.columns == {
+        "instruction": "Where does the Rhine rise?",
+        "output": "In the Alps.",
+        "quotes": ["rises in the Alps"],
+    }
     one, two = ask_passage(PAIRS.format("ends in the Black Sea"))
     assert isinstance(one, Made)
     assert isinstance(two, Gone)

@@ -13,7 +13,7 @@ from curate.synth.parse import score_schema, scores, verdict
 from curate.synth.prompts import Prompts
 from curate.synth.sessions import Desk, Gone, Item, Made, Session, Speaker, together
 
-__all__ = ["BLOCKS", "Judge", "By", "To"]
+__all__ = ["BLOCKS", "By", "Judge", "To"]
 
 By = Literal["rubric", "pairwise"]
 To = Literal["scores", "pairs"]
@@ -91,7 +91,7 @@ class Judge:
     def _compared(self, desk: Desk, asked: str, one: str, other: str) -> Session[float | Gone]:
         """What the first of two answers wins: 1, a half or nothing."""
         criteria = list(self.criteria)
-        told = [{"first": one, "second": other}, {"first": other, "second": one}]
+        told: list[dict[str, Any]] = [{"first": one, "second": other}, {"first": other, "second": one}]
         there, back = yield from together(
             [desk.parsed("pairwise", verdict, schema=_VERDICT, prompt=asked, criteria=criteria, **order) for order in told]
         )
@@ -122,7 +122,7 @@ class Judge:
 def rated(desk: Desk, asked: str, answer: str, criteria: tuple[str, ...]) -> Session[float | Gone]:
     """The mean of an answer's scores by the rubric."""
     parse = partial(scores, criteria=criteria, low=LOW, high=HIGH)
-    told = {"prompt": asked, "answer": answer, "criteria": list(criteria), "low": LOW, "high": HIGH}
+    told: dict[str, Any] = {"prompt": asked, "answer": answer, "criteria": list(criteria), "low": LOW, "high": HIGH}
     found = yield from desk.parsed("rubric", parse, schema=score_schema(criteria, LOW, HIGH), **told)
     return found if isinstance(found, Gone) else sum(found.values()) / len(found)
 

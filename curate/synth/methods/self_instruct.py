@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from curate.synth.drive import Answers, drive
 from curate.synth.methods.turns import instruction_of
@@ -96,7 +95,7 @@ class SelfInstruct:
             prompts = [Item(0, n, f"{generation}.{n}", "", {}) for n in range(self.prompts_a_round)]
             drawn = {item.id: self._draw(len(seeds), generation, item.row) for item in prompts}
             ask = partial(self._ask, shown, drawn)
-            fresh: list[tuple[Item, Any]] = []
+            fresh: dict[int, tuple[Item, Desk, list[Item]]] = {}
             for item, (desk, found) in drive(prompts, ask, askers):
                 parents = [seeds[i] for i in drawn[item.id][0]]
                 if isinstance(found, Gone):
@@ -107,10 +106,10 @@ class SelfInstruct:
                     if gone is not None:
                         yield parents[0], [gone]
                     else:
-                        one = Item(parents[0].shard, parents[0].row, parents[0].id, instruction, {})
-                        fresh.append((one, (desk, parents, generation)))
-            behind = iter([facts for _, facts in fresh])
-            answers = drive([item for item, _ in fresh], lambda item: self._answer(item, next(behind)), askers)
+                        one = parents[0]._replace(text=instruction, columns={"number": len(fresh)})
+                        fresh[len(fresh)] = (one, desk, parents)
+            answer = partial(self._answer, fresh, generation)
+            answers = drive([item for item, _, _ in fresh.values()], answer, askers)
             before = rows
             for item, line in answers:
                 if isinstance(line, Made):
@@ -147,8 +146,8 @@ class SelfInstruct:
         similar = self.novelty.add_if_new(instruction)
         return None if similar is None else Gone("not_new", f"{similar.f:.3f}: {similar.text}", instruction)
 
-    def _answer(self, item: Item, facts: tuple[Desk, list[Item], int]) -> Session[Made | Gone]:
-        asked, parents, generation = facts
+    def _answer(self, fresh: dict[int, tuple[Item, Desk, list[Item]]], generation: int, item: Item) -> Session[Made | Gone]:
+        _, asked, parents = fresh[item.columns["number"]]
         desk = Desk(self.speaker, self.prompts, list(asked.requests))
         answer = yield from desk.say("answer", instruction=item.text)
         if isinstance(answer, Gone):

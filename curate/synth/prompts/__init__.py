@@ -26,6 +26,9 @@ FOLDER = Path(__file__).parent
 LEAK_WORDS = 8
 """Words of a prompt that stand together in an answer when the answer gives the prompt away."""
 
+WRITTEN = ("unknown",)
+"""Blocks that no model is told: what they say is written into rows."""
+
 _WORD = re.compile(r"\w+")
 
 
@@ -58,9 +61,10 @@ class Prompts:
         unknown = sorted(meta.find_undeclared_variables(tree) - given)
         if unknown:
             raise UsageError(f"{where}: nothing is called '{unknown[0]}' in it{nearest(unknown[0], given)}")
-        data = [node.data for node in tree.find_all(nodes.TemplateData)]
+        told = [block for block in tree.find_all(nodes.Block) if block.name not in WRITTEN]
+        data = [node.data for block in told for node in block.find_all(nodes.TemplateData)]
         self.runs: frozenset[tuple[str, ...]] = frozenset(run for text in data for run in runs(text))
-        """Every run of LEAK_WORDS words that the file itself says."""
+        """Every run of LEAK_WORDS words that the file itself tells a model."""
 
     def text(self, block: str, **values: Any) -> str:
         """What a block says, without white space around it. Raises UsageError where the template cannot be rendered."""
