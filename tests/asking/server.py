@@ -93,6 +93,7 @@ def serving(behave: Behave, models: Reply | None = None) -> Iterator[Server]:
                 with lock:
                     server.at_once -= 1
             self._send(reply)
+            entry["sent"] = time.monotonic()
 
         def _send(self, reply: Reply) -> None:
             try:

@@ -239,7 +239,8 @@ def test_addresses(address: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "localhost:8000", "ftp://x", "http://", "http://u:secret@x/v1", "http://x/v1?key=secret", "http://x:99999999"]
+    "address",
+    ["", "localhost:8000", "ftp://x", "http://", "http://u:secret@x/v1", "http://x/v1?key=secret", "http://x:99999999"],
 )
 def test_addresses_that_are_none_are_not_repeated(address: str) -> None:
     with pytest.raises(UsageError) as raised:
