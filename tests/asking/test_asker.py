@@ -228,9 +228,12 @@ def test_a_server_that_is_down_ends_the_run() -> None:
 
 
 def test_a_server_that_only_fails_ends_the_run() -> None:
-    with serving(lambda n, body: Reply(b"oh", 500)) as server, asker(server, concurrency=4) as asks_of:
-        with pytest.raises(Stopped, match="status 500"):
-            list(asks_of.answers(questions(1000)))
+    with (
+        serving(lambda n, body: Reply(b"oh", 500)) as server,
+        asker(server, concurrency=4) as asks_of,
+        pytest.raises(Stopped, match="status 500"),
+    ):
+        list(asks_of.answers(questions(1000)))
     assert 20 <= asks_of.progress.failed["server_error"] <= 24
 
 
