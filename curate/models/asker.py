@@ -124,7 +124,7 @@ class Asker:
         numbered = enumerate(asks)
         call = _Call()
         pending: dict[bytes, list[tuple[int, Ask]]] = {}
-        waiting, more = 0, True
+        waiting, more, asked = 0, True, False
         postponed: list[Postponed] = []
         error: BaseException | None = None
         try:
@@ -142,6 +142,7 @@ class Asker:
                             pending.setdefault(key, []).append((number, ask))
                     if fresh:
                         waiting += len(fresh)
+                        asked = True
                         self._in_loop(self._accept, fresh)
                     for (number, ask), key in zip(chunk, keys, strict=True):
                         if (answer := kept.get(key)) is not None:
@@ -155,6 +156,8 @@ class Asker:
                 if not waiting and not more:
                     if postponed:
                         raise Stopped("postponed", f"{len(postponed):,} requests are not answered yet: {postponed[0]}")
+                    if asked and self._stop is not None:
+                        raise self._stop
                     return
                 try:
                     item = call.arrived.get(timeout=SHOW_EVERY)
@@ -165,12 +168,12 @@ class Asker:
                     error = item
                     continue
                 waiting -= 1
-                result, asked = item.result, pending.pop(item.key)
+                result, those = item.result, pending.pop(item.key)
                 assert result is not None
                 if isinstance(result, Postponed):
                     postponed.append(result)
                     continue
-                for again, (number, ask) in enumerate(asked):
+                for again, (number, ask) in enumerate(those):
                     self._show()
                     yield number, _once_more(usable(ask, result), again) if isinstance(result, Answer) else result
         finally:
@@ -241,6 +244,7 @@ class Asker:
 
     async def _ask(self, item: _Item) -> None:
         answer: Answer | None = None
+        result: Answer | Failed | Postponed
         try:
             result = await self.backend.answer(item.ask)
             if isinstance(result, Answer):
@@ -248,19 +252,24 @@ class Asker:
                 # Before anything else can end the process.
                 if self.cache is not None:
                     self.cache.put(item.key, answer)
-                self._answered(item, answer)
-            else:
-                self._failed(item, result)
         except Postponed as later:
-            self._hand_out(item, later)
+            result = later
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it, and this thread goes on
             self._halt(error)
+            return
         finally:
             self.limits.release(item.reserved, answer)
             task = asyncio.current_task()
             assert task is not None
             del self._under_way[task]
+            self.progress.under_way = len(self._under_way)
             asyncio.get_running_loop().call_soon(self._next)
+        if isinstance(result, Answer):
+            self._answered(item, result)
+        elif isinstance(result, Failed):
+            self._failed(item, result)
+        else:
+            self._hand_out(item, result)
 
     def _answered(self, item: _Item, answer: Answer) -> None:
         self._pace.answered()
@@ -291,10 +300,10 @@ class Asker:
             self._resting[item] = loop.call_later(pause, self._rested, item)
             return
         self.progress.failed[failed.kind] += 1
-        self._hand_out(item, failed)
         self._in_a_row += failed.kind in GIVE_UP_AFTER
         if failed.hopeless or self._in_a_row >= GIVE_UP_AFTER.get(failed.kind, self._in_a_row + 1):
             self._halt(Stopped(failed.kind, f"{failed.message}; no more is asked, run again to go on"))
+        self._hand_out(item, failed)
 
     def _rested(self, item: _Item) -> None:
         self._resting.pop(item, None)

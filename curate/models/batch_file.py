@@ -85,7 +85,8 @@ class BatchFolder:
             line: dict[str, Any] = json.loads(lines.readline())
         response = line.get("response")
         if not isinstance(response, dict) or not isinstance(response.get("body"), dict):
-            return Failed("server_error", f"{file.name}: {json.dumps(line.get('error'))}", json.dumps(line))
+            # To try again would read the same line again.
+            return Failed("wrong_request", f"{file.name}: {json.dumps(line.get('error'))}", json.dumps(line))
         status, body = response.get("status_code", 200), json.dumps(response["body"]).encode()
         return read_reply(body, chat=chat) if status == 200 else failure_of(int(status), body, {})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 import urllib.parse
 import urllib.request
@@ -84,6 +85,8 @@ class HttpBackend:
             import httpx
         except ImportError:
             raise MissingExtra("asking an endpoint", "synth") from None
+        # At DEBUG it logs the headers of replies, in which a server may repeat the key.
+        logging.getLogger("httpcore").setLevel(logging.INFO)
         self.endpoint = base_of(address)
         self.raw = True
         self._core = httpcore
