@@ -163,12 +163,15 @@ class Magpie(SynthJob):
 
     def _results(self, work: Work, askers: Sequence[Asker], prompts: Prompts) -> Iterator[tuple[Item, list[Made | Gone]]]:
         backend = askers[0].backend
-        if not backend.raw:
-            raise UsageError(
-                f"synth magpie: {backend.endpoint} has no raw completions, and magpie needs them: it lets the model speak "
-                "where its template has the user. Name a server with /completions, such as vLLM or llama.cpp, or a model folder"
-            )
-        yield from super()._results(work, askers, prompts)
+        for result in super()._results(work, askers, prompts):
+            # An endpoint is known to have none once it was asked.
+            if not backend.raw:
+                raise UsageError(
+                    f"synth magpie: {backend.endpoint} has no raw completions, and magpie needs them: it lets the model speak "
+                    "where its template has the user. Name a server with /completions, such as vLLM or llama.cpp, or a model "
+                    "folder"
+                )
+            yield result
 
 
 class QA(SynthJob):

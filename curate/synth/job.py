@@ -51,6 +51,8 @@ class SynthJob(RowsJob, Model):
     # Ten classes with a union of all steps: built when one is used, or every command would start 0.1 s later.
     model_config = ConfigDict(defer_build=True)
 
+    grows: ClassVar[tuple[str, ...]] = ("cache",)
+
     method: ClassVar[str]
     blocks: ClassVar[Mapping[str, Sequence[str]]]
 

@@ -11,7 +11,11 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-WORDS = ["river", "bridge", "winter", "copper", "garden", "letter", "engine", "market", "silver", "window", "teacher", "planet", "violin", "harbour", "bread", "forest", "signal", "mirror", "ladder", "pepper", "canvas", "valley", "rocket", "blanket", "candle", "thunder", "barrel", "compass", "hammer", "lantern", "meadow", "needle", "orchard", "pillow"]
+WORDS = [
+    "river", "bridge", "winter", "copper", "garden", "letter", "engine", "market", "silver", "window", "teacher", "planet",
+    "violin", "harbour", "bread", "forest", "signal", "mirror", "ladder", "pepper", "canvas", "valley", "rocket", "blanket",
+    "candle", "thunder", "barrel", "compass", "hammer", "lantern", "meadow", "needle", "orchard", "pillow",
+]  # fmt: skip
 VERBS = ["Explain", "Compare", "Describe", "Summarize", "Improve", "Translate", "Name", "Rank", "Review", "Plan"]
 
 
@@ -55,6 +59,7 @@ def reply(told: str, number: int) -> str:
 
 
 class Server(ThreadingHTTPServer):
+    raw = True
     daemon_threads = True
     request_queue_size = 128
 
@@ -67,7 +72,11 @@ class Handler(BaseHTTPRequestHandler):
         self._send({"object": "list", "data": [{"id": "rule", "object": "model"}]})
 
     def do_POST(self) -> None:
+        assert isinstance(self.server, Server)
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "prompt" in asked and not self.server.raw:
+            self.send_error(404)
+            return
         told = asked["prompt"] if "prompt" in asked else asked["messages"][-1]["content"]
         text = reply(told, _chance(asked.get("messages"), asked.get("seed"), asked.get("temperature")))
         said = {"text": text} if "prompt" in asked else {"message": {"role": "assistant", "content": text}}
@@ -87,8 +96,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @cache
-def address() -> str:
-    """The address of a server that runs as long as the process."""
+def address(raw: bool = True) -> str:
+    """The address of a server that runs as long as the process. raw: whether it has raw completions."""
     server = Server(("127.0.0.1", 0), Handler)
+    server.raw = raw
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}/v1"

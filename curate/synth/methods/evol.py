@@ -28,9 +28,12 @@ APOLOGY_WORDS = 80
 
 _COPIED = re.compile(r"\b(given|rewritten|created) prompt\b|#[A-Za-z ]*prompt#", re.IGNORECASE)
 
-_STOP_WORDS = frozenset(
-    ["a", "about", "an", "and", "any", "are", "as", "at", "be", "but", "by", "can", "do", "does", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "is", "it", "its", "me", "my", "no", "not", "of", "on", "or", "our", "she", "so", "some", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "to", "us", "was", "we", "were", "what", "when", "which", "who", "why", "will", "with", "you", "your"]
-)
+_STOP_WORDS = frozenset([
+    "a", "about", "an", "and", "any", "are", "as", "at", "be", "but", "by", "can", "do", "does", "for", "from", "had",
+    "has", "have", "he", "her", "his", "how", "i", "if", "in", "is", "it", "its", "me", "my", "no", "not", "of", "on", "or",
+    "our", "she", "so", "some", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "to",
+    "us", "was", "we", "were", "what", "when", "which", "who", "why", "will", "with", "you", "your",
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
