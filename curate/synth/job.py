@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["CACHE", "Columns", "SynthJob"]
 
 CACHE = "answers.sqlite"
-"""The cache of a job, in its folder, where no other is named. It stays when options change."""
+"""The cache, in the folder that is named, else in the job's. It stays when options change."""
 
 Method = Callable[[Item], Session[list[Made | Gone]]]
 
@@ -69,7 +69,7 @@ class SynthJob(RowsJob, Model):
     seed: int = Field(0, ge=0, description="Seed of all that is drawn, here and, where it takes one, by the model.")
     cache: str | None = Field(
         None,
-        description="SQLite file that answers are kept in and read from; default: one in the job's folder. Runs may share one.",
+        description="Folder that answers are kept in and read from, for runs that share it, one at a time; default: the job's.",
     )
     max_requests: int | None = Field(None, ge=1, description="Stop cleanly before more requests than this; run again to go on.")
     max_tokens: int | None = Field(None, ge=1, description="Stop cleanly before more tokens than this; run again to go on.")
@@ -138,8 +138,10 @@ class SynthJob(RowsJob, Model):
         method, model = self.work(self._speakers([m.endpoint for m in self.models()]), self._prompts()), self.models()[0]
         first = [question.ask for item in items[:50] for question in _first(method(item))]
         calls = sum(map(self.calls, items)) / len(items) * total
-        cache = Cache(Path(self.cache)) if self.cache is not None and Path(self.cache).is_file() else None
-        return plan(first, model.limits(), total=round(calls), cache=cache, endpoint=model.endpoint).line()
+        kept = Path(self.cache) / CACHE if self.cache is not None else None
+        cache = Cache(kept) if kept is not None and kept.is_file() else None
+        endpoint = model.endpoint if cache is None else model.backend().endpoint
+        return plan(first, model.limits(), total=round(calls), cache=cache, endpoint=endpoint).line()
 
     def _prompts(self) -> Prompts:
         from curate.synth.prompts import load_prompts
@@ -165,7 +167,7 @@ class SynthJob(RowsJob, Model):
         from curate.models.cache import Cache
 
         models = self.models()
-        cache = Cache(Path(self.cache) if self.cache is not None else work.folder / CACHE)
+        cache = Cache((Path(self.cache) if self.cache is not None else work.folder) / CACHE)
         limits = models[0].limits(self.max_requests, self.max_tokens, self.max_cost)
 
         def watch(progress: Progress) -> None:

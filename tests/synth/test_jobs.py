@@ -88,7 +88,7 @@ def test_a_preference_is_written_as_one(tmp_path: Path) -> None:
 
 
 def test_a_preview_is_part_of_the_run(tmp_path: Path) -> None:
-    source, cache = documents(tmp_path), str(tmp_path / "answers.sqlite")
+    source, cache = documents(tmp_path), str(tmp_path / "cache")
     few = go("persona", tmp_path / "few", source, cache=cache, first=5)
     assert {row["parents"][0] for row in few} <= {f"d{i}" for i in range(5)}
     assert sum(row["reason"] == "not_asked" for row in dropped(tmp_path / "few")) == 25
@@ -109,9 +109,9 @@ def test_a_limit_stops_and_the_next_run_goes_on(tmp_path: Path) -> None:
 
 def test_a_run_that_is_finished_is_kept(tmp_path: Path) -> None:
     source = documents(tmp_path)
-    go("persona", tmp_path / "out", source, cache=str(tmp_path / "answers.sqlite"))
+    go("persona", tmp_path / "out", source, cache=str(tmp_path / "cache"))
     before = (tmp_path / "out" / "stats.json").stat().st_mtime_ns
-    go("persona", tmp_path / "out", source, cache=str(tmp_path / "answers.sqlite"))
+    go("persona", tmp_path / "out", source, cache=str(tmp_path / "cache"))
     assert (tmp_path / "out" / "stats.json").stat().st_mtime_ns == before
 
 
