@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from curate.engine.chain import run_command
 from curate.errors import UsageError
 from curate.models.limits import Stopped
 from curate.report.watch import Silent
-from tests.command import curate, stats
+from tests.command import curate, start, stats
 from tests.contract.cases import written_rows
 from tests.synth.server import address, sentence
 
@@ -167,3 +170,35 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     done = curate("synth", "qa", source, "--model", "rule")
     assert done.returncode == 2
     assert "endpoint" in done.stderr
+
+
+def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
+    source = documents(tmp_path, 400)
+    given = ("synth", "evol", source, "--endpoint", address(), "--model", "rule", "--concurrency", "8")
+    child = start(*given, "-o", tmp_path / "out", small=False)
+    cache = tmp_path / "out" / "answers.sqlite"
+    answers = 0
+    while answers < 100:
+        assert child.poll() is None
+        time.sleep(0.05)
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"file:{cache}?mode=ro", uri=True)) as db:
+            (answers,) = db.execute("SELECT count(*) FROM answers").fetchone()
+    child.kill()
+    child.wait()
+    done = curate(*given, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "going on where the last run stopped" in done.stderr
+    rows = go("evol", tmp_path / "whole", source)
+    assert written_rows(tmp_path / "out" / "data") == rows
+    assert dropped(tmp_path / "out") == dropped(tmp_path / "whole")
+    asked = [stats(tmp_path / name)["results"]["ask"]["requests"] for name in ("out", "whole")]
+    assert asked[0] <= asked[1] - 100
+
+
+def test_answers_of_several_models(tmp_path: Path) -> None:
+    others = [{"endpoint": address(raw=False), "model": "other"}]
+    rows = go("best-of", tmp_path / "out", documents(tmp_path), others=others, temperatures=[0.2, 0.9], count=1)
+    # Both models are one server's, and say the same: an answer counts once, for the first who gave it.
+    assert {tuple(row["models"]) for row in rows} == {("rule", "rule")}
+    assert all(len(set(row["responses"])) == 2 for row in rows)
+    assert all(row["model"] == "rule, other" and len(row["requests"]) == 4 for row in rows)
