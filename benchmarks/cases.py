@@ -38,13 +38,7 @@ def clean_against_polars(runs: int, megabytes: int, file: Path | None) -> Result
 
 def memory_of_ten(runs: int, megabytes: int, file: Path | None) -> Result:
     """The same command on a file ten times larger: peak memory must stay."""
-    small = file or corpus(FOLDER / "data", megabytes)
-    large = FOLDER / "data" / f"{small.stem}-times-10.jsonl"
-    if not large.exists():
-        with open(large, "wb") as out:
-            for _ in range(10):
-                with open(small, "rb") as part:
-                    shutil.copyfileobj(part, out)
+    small, large = once_and_ten_times(file or corpus(FOLDER / "data", megabytes))
     commands = [curate("clean", source, steps=("unicode", "whitespace", *FILTERS)) for source in (large, small)]
     return named(("ten times", "once"), in_turn(commands, runs))
 
@@ -69,14 +63,9 @@ def filters_against_dolma(runs: int, megabytes: int, file: Path | None) -> Resul
     """Gopher repetition and quality, C4, FineWeb against dolma 1.2.1's taggers gopher_v2 and c4_v2, one core each."""
     source = file or corpus(FOLDER / "data", megabytes)
     peer = python_of("dolma", ("dolma==1.2.1", "numpy<2"), FOLDER)
-    documents = FOLDER / "data" / f"dolma-{source.stem}" / "documents" / "0.jsonl.gz"
-    if not documents.exists():
-        documents.parent.mkdir(parents=True, exist_ok=True)
-        with open(source, "rb") as plain, gzip.open(documents, "wb", 1) as out:
-            shutil.copyfileobj(plain, out)
     ours = curate("clean", source, steps=FILTERS, workers=1, prefix=ONE_CORE)
     dolma = str(Path(peer).with_name("dolma"))
-    theirs = command(*ONE_CORE, "sh", str(PEERS / "dolma_filters.sh"), dolma, str(documents.parent.parent))
+    theirs = command(*ONE_CORE, "sh", str(PEERS / "dolma_filters.sh"), dolma, str(dolma_documents(source)))
     return named(("curate clean", "dolma tag"), in_turn((ours, theirs), runs))
 
 
@@ -111,6 +100,30 @@ def dedupe_against_rensa(runs: int, megabytes: int, file: Path | None) -> Result
     return named(("curate dedupe", "rensa"), in_turn((ours, theirs), runs))
 
 
+def dedupe_against_dolma(runs: int, megabytes: int, file: Path | None) -> Result:
+    """Equal documents, then equal paragraphs, against dolma 1.2.1's Bloom filter, which only tags; one core each."""
+    source = file or corpus(FOLDER / "data", megabytes)
+    peer = python_of("dolma", ("dolma==1.2.1", "numpy<2"), FOLDER)
+    commands = []
+    for method, kind in (("exact", "documents"), ("paragraph", "paragraphs")):
+        commands.append(curate("dedupe", source, "--methods", method, workers=1, prefix=ONE_CORE))
+        words = (str(Path(peer).with_name("dolma")), str(dolma_documents(source)), kind)
+        commands.append(command(*ONE_CORE, "sh", str(PEERS / "dolma_dedupe.sh"), *words))
+    return named(("exact", "dolma documents", "paragraph", "dolma paragraphs"), in_turn(commands, runs))
+
+
+def dedupe_with_two_workers(runs: int, megabytes: int, file: Path | None) -> Result:
+    """Exact and near duplicates on one worker and on two."""
+    source = file or corpus(FOLDER / "data", megabytes)
+    return named(("one worker", "two workers"), in_turn([curate("dedupe", source, workers=n) for n in (1, 2)], runs))
+
+
+def dedupe_memory_of_ten(runs: int, megabytes: int, file: Path | None) -> Result:
+    """Exact and near duplicates of a file ten times larger, one worker: memory for 33 bytes a row more may be taken."""
+    small, large = once_and_ten_times(file or corpus(FOLDER / "data", megabytes))
+    return named(("ten times", "once"), in_turn([curate("dedupe", source, workers=1) for source in (large, small)], runs))
+
+
 CASES: dict[str, Case] = {
     "clean": clean_against_polars,
     "memory": memory_of_ten,
@@ -120,13 +133,18 @@ CASES: dict[str, Case] = {
     "extract": extract_against_libraries,
     "dedupe-datatrove": dedupe_against_datatrove,
     "dedupe-rensa": dedupe_against_rensa,
+    "dedupe-dolma": dedupe_against_dolma,
+    "dedupe-workers": dedupe_with_two_workers,
+    "dedupe-memory": dedupe_memory_of_ten,
 }
 
 
-def curate(job: str, source: Path, *, steps: tuple[str, ...] = (), workers: int = 0, prefix: tuple[str, ...] = ()) -> Command:
+def curate(
+    job: str, source: Path, *options: str, steps: tuple[str, ...] = (), workers: int = 0, prefix: tuple[str, ...] = ()
+) -> Command:
     """One of our commands, which begins anew each time."""
     chosen = [word for step in steps for word in ("--steps", step)]
-    run = [sys.executable, "-m", "curate.cli", job, str(source), "-o", "ours.jsonl", *chosen]
+    run = [sys.executable, "-m", "curate.cli", job, str(source), "-o", "ours.jsonl", *options, *chosen]
     run += ["--workers", str(workers), "--quiet"]
     again = ["sh", "-c", 'rm -rf ours.jsonl ours.jsonl.run; exec "$@"', "sh", *prefix, *run]
     return again, place(), {"PYTHONPATH": str(Path.cwd())}
@@ -147,3 +165,26 @@ def place() -> Path:
 def named(names: tuple[str, ...], figures: list[list[Figures]]) -> Result:
     """Figures by name, in order."""
     return dict(zip(names, figures, strict=True))
+
+
+def once_and_ten_times(small: Path) -> tuple[Path, Path]:
+    """A file, and one that holds it ten times."""
+    large = FOLDER / "data" / f"{small.stem}-times-10.jsonl"
+    if not large.exists():
+        large.parent.mkdir(parents=True, exist_ok=True)
+        with open(large, "wb") as out:
+            for _ in range(10):
+                with open(small, "rb") as part:
+                    shutil.copyfileobj(part, out)
+    return small, large
+
+
+def dolma_documents(source: Path) -> Path:
+    """The folder in which dolma finds the file's rows: in `documents`, packed."""
+    folder = FOLDER / "data" / f"dolma-{source.stem}"
+    documents = folder / "documents" / "0.jsonl.gz"
+    if not documents.exists():
+        documents.parent.mkdir(parents=True, exist_ok=True)
+        with open(source, "rb") as plain, gzip.open(documents, "wb", 1) as out:
+            shutil.copyfileobj(plain, out)
+    return folder

@@ -1,8 +1,9 @@
 """`python -m benchmarks.tokenize FILE --tokenizer T [--megabytes N] [--runs N]`: texts to ids, one thread each.
 
 curate's fast path, cold (a new table of pieces) on the first megabytes and warm (the whole file, and the table of a first
-pass over it), against the fastest calls of tokenizers and tiktoken on the same first megabytes, in turn. Times are CPU
-seconds, which for one thread are those of the clock on an idle machine.
+pass over it), against the fastest calls of tokenizers and tiktoken on the same first megabytes, in turn. For a sentencepiece
+`.model`, which has no fast path, curate's way to arrays against the library's to lists. Times are CPU seconds, which for one
+thread are those of the clock on an idle machine.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from benchmarks.environments import python_of
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
 
     from curate.io.bpe import ByteLevelBPE
@@ -35,7 +37,7 @@ def main() -> None:
     """Measure and print MB/s and tokens/s: medians, and the ratios to the peers."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tokenize", description=__doc__)
     parser.add_argument("file", type=Path, help="JSONL with a column text")
-    parser.add_argument("--tokenizer", type=Path, required=True, help="a tokenizer.json that takes the fast path")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="a tokenizer.json that takes the fast path, or a .model")
     parser.add_argument("--megabytes", type=float, default=20, help="how much text is cold, and goes through the peers")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
@@ -48,13 +50,16 @@ def main() -> None:
     from curate.analysis import text_buffers
     from curate.io.bpe import read_bpe, split_regex
 
-    tokenizer = Tokenizer.from_file(str(options.tokenizer))
-    tokenizer.encode_special_tokens = True
     with options.file.open("rb") as file:
         column = pl.Series([json.loads(line)["text"] for line in file], dtype=pl.String)
     sizes = column.str.len_bytes().cast(pl.Int64).cum_sum()
     first = column.filter(sizes <= options.megabytes * 1e6)
     texts = first.to_list()
+    if options.tokenizer.suffix == ".model":
+        sentencepiece_side(options.tokenizer, first, texts, options.runs)
+        return
+    tokenizer = Tokenizer.from_file(str(options.tokenizer))
+    tokenizer.encode_special_tokens = True
     small, whole = text_buffers(first), text_buffers(column)
     found: dict[str, list[tuple[float, float, int]]] = {}
 
@@ -97,6 +102,33 @@ def main() -> None:
         line = f"{name:20} {runs[0][0]:6.1f} MB: {rate:7.1f} MB/s ({low:.1f}-{high:.1f}), {tokens_rate:6.2f} M tokens/s"
         peers = [f"{rate / statistics.median(rates[peer]):.1f} x {peer}" for peer in ("tokenizers", "tiktoken") if peer != name]
         sys.stdout.write(f"{line}; {', '.join(peers)}\n")
+
+
+def sentencepiece_side(model: Path, column: pl.Series, texts: list[str], runs: int) -> None:
+    """Print MB/s of `Encoder.encode` and of sentencepiece's own batch call, in turn, and the median of their ratios."""
+    import sentencepiece
+
+    from curate.io.encoder import Encoder
+
+    encoder = Encoder.load(str(model), None, parallel=False)
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    size = int(column.str.len_bytes().sum()) / 1e6
+    rates: dict[str, list[float]] = {"curate": [], "sentencepiece": []}
+    for _ in range(runs):
+        began = time.process_time()
+        tokens = len(encoder.encode(column)[0]) - len(texts)
+        rates["curate"].append(size / (time.process_time() - began))
+        began = time.process_time()
+        listed = processor.encode(texts, out_type=int, num_threads=1)
+        rates["sentencepiece"].append(size / (time.process_time() - began))
+        if sum(map(len, listed)) != tokens:
+            sys.exit(f"{model}: the library gave another number of tokens")
+    ratio = statistics.median(a / b for a, b in zip(*rates.values(), strict=True))
+    for name, found in rates.items():
+        sys.stdout.write(
+            f"{name:14} {size:6.1f} MB: {statistics.median(found):6.1f} MB/s ({min(found):.1f}-{max(found):.1f})\n"
+        )
+    sys.stdout.write(f"curate {ratio:.2f} x sentencepiece\n")
 
 
 if __name__ == "__main__":

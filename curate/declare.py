@@ -17,7 +17,7 @@ Options are declared here once; command line, recipe, Python API, JSON Schema an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
@@ -65,29 +65,35 @@ SaveAs = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "datasets"]
 class Options(BaseModel):
     """Declared options: frozen, and nothing undeclared is accepted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Batch:
     """Rows on their way through the steps.
 
     frame: the rows' columns; `id` (string, never null) is always there.
-    text:  what each row reads as, by its format (string, never null).
+    text:  what each row reads as, by its format (string, never null); given as a function, it is made when first asked for.
     row:   position of each row among the readable rows of its shard (int64): where per-row results of earlier stages stand.
     shard: number of the shard that the rows came from.
     """
 
-    __slots__ = ("_shared", "frame", "row", "shard", "text")
+    __slots__ = ("_shared", "_text", "frame", "row", "shard")
 
-    def __init__(self, frame: pl.DataFrame, text: pl.Series, row: pl.Series, shard: int = 0) -> None:
+    def __init__(self, frame: pl.DataFrame, text: pl.Series | Callable[[], pl.Series], row: pl.Series, shard: int = 0) -> None:
         self.frame = frame
-        self.text = text
+        self._text = text
         self.row = row
         self.shard = shard
         self._shared: dict[tuple[Any, ...], Any] = {}
 
     def __len__(self) -> int:
         return self.frame.height
+
+    @property
+    def text(self) -> pl.Series:
+        if callable(self._text):
+            self._text = self._text()
+        return self._text
 
     def share(self, analysis: Callable[..., T], *args: Any) -> T:
         """`analysis(self, *args)`, computed once for this batch however many steps ask. `args` must be hashable."""
@@ -246,6 +252,12 @@ class Work(Protocol):
     own_shards: int
     """How many of them are of `input`; those that follow are of what the job reads beside it (`InputJob.beside`)."""
 
+    files: dict[str, str]
+    """Addresses of the files that are read, by the name that their rows go by."""
+
+    reading: Reading
+    """How the job's own rows are read."""
+
     results: dict[str, list[Result]]
     """What the finished stages of this job returned, by stage name, in order of shard or partition."""
 
@@ -255,6 +267,17 @@ class Work(Protocol):
         Rows that cannot be read, or have no text, are left out here; a `Rows` stage books them. `Batch.row` counts on
         over a shard, so that it is the same in every stage.
         """
+        ...
+
+    def drop(self, batch: Batch, rows: Sequence[int], reasons: Sequence[str]) -> None:
+        """Leave out rows of a batch, by their positions in it: written to `dropped/` and counted by reason.
+
+        For the first `Shards` stage of a job without `Rows`, while it reads: it is the one that keeps the books.
+        """
+        ...
+
+    def reject(self, batch: Batch, rows: Sequence[int], errors: Sequence[str]) -> None:
+        """Leave out rows of a batch that cannot be worked on: written to `rejected/` and counted. See `drop`."""
         ...
 
     def progress(self, rows: int, bytes: int) -> None:
@@ -322,7 +345,8 @@ class Job(Options):
     """Whether `data/` holds rows or pages that a job which names no input reads."""
 
     grows: ClassVar[tuple[str, ...]] = ()
-    """Options that name what the job itself adds to: what is in there does not make a finished run out of date."""
+    """Options that name a folder which the job itself adds to: one run at a time, and what is in there does not make a finished
+    run out of date."""
 
     job: str
     name: str = Field("", description="Name in the recipe, for `job:NAME` references and the folder; default: the job's.")
@@ -330,6 +354,12 @@ class Job(Options):
     def stages(self) -> tuple[Stage, ...]:
         """The stages in order. Must depend on the options alone: workers ask again."""
         raise TypeError(f"{type(self).__name__} declares no stages()")
+
+    def guard(self, folder: Path) -> None:
+        """Raise OutputError where what an earlier run left in `folder` must not be replaced by this one without being asked.
+
+        Asked before the folder is cleared, of a job whose input comes from outside its run.
+        """
 
     def label(self) -> str:
         """The job's name in its run."""
@@ -369,6 +399,9 @@ class InputJob(Job):
     def says(self, first: Callable[[], Any]) -> tuple[str, ...]:
         """Lines to tell before the job runs. `first()` is its first row, decoded; None where there is none."""
         return ()
+
+    places: ClassVar[bool] = False
+    """Whether the batches of the job's own stages say where each row stands: the columns of `curate.io.rows.PLACE`."""
 
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the job's own stages read from their batches."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from curate.catalog import AnyJob
 from curate.declare import InputJob, Job, Options
@@ -20,6 +20,24 @@ REFERENCE = "job:"
 
 class Recipe(Options):
     """A run: jobs in order, each reading what earlier ones wrote."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "small",
+                    "jobs": [
+                        {
+                            "job": "clean",
+                            "input": ["pages.jsonl"],
+                            "steps": ["whitespace", {"step": "length", "min_words": 20}],
+                        },
+                        {"job": "dedupe"},
+                    ],
+                }
+            ]
+        }
+    )
 
     name: str = Field(description="What the run is called.", min_length=1)
     about: str = Field("", description="What the recipe is for, what it needs, and what to expect of it.")

@@ -31,7 +31,8 @@ KINDS: dict[type[Step], str] = {
 def pages() -> dict[Path, str]:
     """Every generated file with what it must hold."""
     reference = ROOT / "docs" / "reference"
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:curate:schema:recipe:1"}
+    schema = {**head, **Recipe.model_json_schema()}
     return {
         reference / "jobs.md": jobs_page(),
         reference / "steps.md": steps_page(),

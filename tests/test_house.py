@@ -34,7 +34,7 @@ FLOORS = (
     ("catalog",),
     ("jobs",),
     ("steps", "rank"),
-    ("grouping", "formats", "analysis", "pages"),
+    ("grouping", "formats", "analysis", "pages", "tokenizing"),
     ("kernels", "io", "models"),
     ("schemas",),
 )
@@ -49,11 +49,16 @@ NEIGHBOURS = {
     ("grouping", "analysis"),
     ("pages", "analysis"),
     ("grouping", "formats"),
+    ("models", "kernels"),
+    ("tokenizing", "analysis"),
     # A reader hands its columns to kernels as buffers; see DESIGN 2 and 3.
     ("io", "analysis"),
 }
 ALONE = {"steps", "jobs"}
 """Parts whose modules do not import one another, but for the list in `__init__`."""
+
+RENDERING = ("train.errors", "train.model", "train.render", "train.rows")
+"""What of training `tokenizing` may use, so that there is one renderer of rows."""
 
 HEAVY = ("torch", "ray", "numba", "datasets", "transformers", "polars", "numpy", "pyarrow", "scipy", "scrapy", "trl")
 
@@ -103,9 +108,10 @@ def test_imports_go_one_way(path: Path) -> None:
         where = f"{path.relative_to(ROOT)}:{line}: imports {name}"
         target = part_of(name)
         if name.split(".")[0] == "train":
-            # The options of a training stage are checked before a process for it starts; they need no torch.
-            assert name == "train.config", where
-            assert part in ("jobs", "recipe", "catalog"), where
+            # The options of a training stage are checked before a process for it starts. What a row looks like to a model
+            # is known in one place, for shards as for training. Neither needs torch.
+            assert name in (RENDERING if part == "tokenizing" else ("train.config",)), where
+            assert part in ("jobs", "recipe", "catalog", "tokenizing"), where
         if target not in FLOOR or name.split(".")[0] not in ("curate", "schemas"):
             continue
         if target == part:
@@ -140,8 +146,10 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
                 assert module.startswith(("curate.models", "train")), where
 
 
-def test_train_config_needs_no_torch() -> None:
-    code = "import sys, train.config; print([m for m in ('torch', 'transformers', 'trl', 'numpy') if m in sys.modules])"
+@pytest.mark.parametrize("modules", [("train.config",), RENDERING])
+def test_what_is_used_outside_training_needs_no_torch(modules: tuple[str, ...]) -> None:
+    heavy = "('torch', 'transformers', 'trl', 'numpy')"
+    code = f"import sys, {', '.join(modules)}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
     assert done.stdout.strip() == "[]"
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from curate.declare import Batch, Exchange, Job, Shards, Single
+from curate.declare import Batch, Exchange, Job, Reading, Shards, Single
 
 
 @dataclass
@@ -23,6 +23,9 @@ class MemoryWork:
     single: bool = False
     said: list[str] = field(default_factory=list)
     rows: int = 0
+    reading: Reading = "text"
+    dropped: list[tuple[str, str]] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
     beside: int = 0
     """How many of the last lists are of what the job reads beside its input."""
 
@@ -40,6 +43,12 @@ class MemoryWork:
             for frame in self.input[shard]:
                 yield Batch(frame, frame["text"], pl.int_range(row, row + frame.height, eager=True), shard)
                 row += frame.height
+
+    def drop(self, batch: Batch, rows: Sequence[int], reasons: Sequence[str]) -> None:
+        self.dropped += zip(batch.frame["id"].gather(list(rows)), reasons, strict=True)
+
+    def reject(self, batch: Batch, rows: Sequence[int], errors: Sequence[str]) -> None:
+        self.rejected += zip(batch.frame["id"].gather(list(rows)), errors, strict=True)
 
     def progress(self, rows: int, bytes: int) -> None:
         self.rows += rows

@@ -122,7 +122,7 @@ class _Stage(_Options):
 
 
 class PretrainStage(_Stage):
-    """Next-token training on token shards: every token counts."""
+    """Next-token training on token shards: every token counts, or those that the shards' mask marks."""
 
     stage: Literal["pretrain"] = Field("pretrain", description="Kind of stage.")
     model: NewOrFolder = Field(
@@ -130,7 +130,12 @@ class PretrainStage(_Stage):
         description="The shape of a new model; or a folder to go on from; or previous, the stage before.",
     )
     data: str = Field(description="Folder of token shards, with tokens.json (schemas/tokens.json).")
-    sequence: int = Field(256, ge=2, description="Tokens in a row.")
+    sequence: int = Field(256, ge=2, description="Tokens in a row; of packed shards, that of their rows.")
+    isolate_documents: bool = Field(
+        False,
+        description="Keep attention inside each document of a row, and its positions counted from 0; "
+        "the first token of a document is then no target.",
+    )
     steps: int | None = Field(None, ge=1, description="Stop after this many steps.")
     tokens: int | None = Field(None, ge=1, description="Stop after this many tokens.")
     minutes: float | None = Field(
@@ -153,7 +158,10 @@ class SupervisedStage(_Stage):
 
     stage: Literal["supervised"] = Field("supervised", description="Kind of stage.")
     model: str = Field("previous", description="previous: the model of the stage before; or the folder of a model.")
-    data: str | list[str] = Field(description="JSONL (plain, .gz, .zst) or Parquet files, or folders of such files.")
+    data: str | list[str] = Field(
+        description="JSONL (plain, .gz, .zst) or Parquet files, or folders of such files; or a folder of token shards of "
+        "examples (tokenize with render: examples), whose split validation is then held out."
+    )
     format: RowFormat | Literal["auto"] = Field("auto", description="Format of the rows; auto: told by their keys.")
     heldout: float = Field(
         0.05,
@@ -197,6 +205,20 @@ class Chain(_Options):
 class TrainRecipe(Chain):
     """A chain, and where it goes: what a recipe file of `python -m train` holds."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "out": "runs/small",
+                    "stages": [
+                        {"stage": "pretrain", "data": "shards/data", "steps": 2000},
+                        {"stage": "supervised", "data": "chats.jsonl", "epochs": 2},
+                    ],
+                }
+            ]
+        }
+    )
+
     out: str = Field(description="Folder of the chain: out/NAME per stage, summary.json and report.md.")
 
 
@@ -204,6 +226,7 @@ def schema_text() -> str:
     """The JSON Schema of a recipe as the text of `schemas/train.json`."""
     schema: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:curate:schema:train:1",
         **TrainRecipe.model_json_schema(),
         "title": "Training recipe",
     }

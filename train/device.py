@@ -48,7 +48,7 @@ class Device:
     def move(self, tensor: torch.Tensor) -> torch.Tensor:
         """`tensor` on the device; to CUDA from pinned memory, without waiting."""
         if self.type == "cuda":
-            return tensor.pin_memory().to("cuda", non_blocking=True)
+            return tensor.pin_memory().to("cuda", non_blocking=True)  # pinned already, it is the tensor itself
         return tensor
 
 

@@ -28,38 +28,40 @@ class Loss:
     @property
     def per_token(self) -> float:
         """Nats per token."""
-        return self.nats / self.tokens
+        return self.nats / max(1, self.tokens)
 
     def bits_per_byte(self, tokens: int, size: int) -> float:
         """Bits per byte of text, where `tokens` tokens stand for `size` bytes; does not depend on the vocabulary."""
         return self.per_token / math.log(2) * tokens / size
 
 
-def loss_sum(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Cross entropy in nats summed over `targets` that are not -100. Both (rows, tokens); targets[i] follows inputs[i].
+def loss_sum(
+    model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor, positions: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Cross entropy in nats summed over `targets` that are not -100. All (rows, tokens); targets[i] follows inputs[i].
 
-    No attention mask: rows are full or padded on the right, where causal attention never looks.
+    No attention mask: rows are full or padded on the right, where causal attention never looks. `positions` that start again
+    at 0 make transformers keep attention inside each run of them, as long as there is no mask and no cache.
     """
     import torch.nn.functional as functional
 
-    logits = model(input_ids=inputs, use_cache=False).logits
+    placed = {} if positions is None else {"position_ids": positions}
+    logits = model(input_ids=inputs, use_cache=False, **placed).logits
     return functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum")
 
 
-def heldout_loss(
-    model: torch.nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], device: Device, precision: str
-) -> Loss:
-    """Loss of `model` over batches of (inputs, targets), without gradients; the model is left in training mode or not
-    as it was."""
+def heldout_loss(model: torch.nn.Module, batches: Iterable[tuple[torch.Tensor, ...]], device: Device, precision: str) -> Loss:
+    """Loss of `model` over batches of (inputs, targets), or (inputs, targets, positions), without gradients; the model is
+    left in training mode or not as it was."""
     import torch
 
     training = model.training
     model.eval()
     nats, tokens = 0.0, 0
     with torch.no_grad(), device.autocast(precision):
-        for inputs, targets in batches:
-            nats += float(loss_sum(model, device.move(inputs), device.move(targets)))
-            tokens += int((targets != -100).sum())
+        for batch in batches:
+            nats += float(loss_sum(model, *map(device.move, batch)))
+            tokens += int((batch[1] != -100).sum())
     model.train(training)
     return Loss(nats, tokens)
 

@@ -7,17 +7,18 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.config import SupervisedStage
 from train.errors import DataError
-from train.render import IGNORE, Renderer
+from train.render import IGNORE, Rendered, Renderer
 from train.rows import Row, format_of, in_heldout, list_files, read_rows
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PREFIX_CHECKED", "Examples", "Side", "read_examples"]
+__all__ = ["PREFIX_CHECKED", "Examples", "Side", "read_examples", "shards_of"]
 
 SHOWN = 3
 PREFIX_CHECKED = 64
@@ -112,20 +113,19 @@ class Examples:
     """The first rows as text, what is trained on marked."""
 
 
+def shards_of(data: str | list[str]) -> Path | None:
+    """The folder of token shards that `data` names; None: it names rows."""
+    folder = Path(data) if isinstance(data, str) else None
+    return folder if folder is not None and (folder / "tokens.json").is_file() else None
+
+
 def read_examples(stage: SupervisedStage, tokenizer: Any) -> Examples:
-    """Read, render and split all rows. Raises DataError for a row that does not belong, or when a side is empty."""
-    data: Examples | None = None
-    by_column = False
-    for file in list_files(stage.data):
-        for row in read_rows(file):
-            found = format_of(row, data.format if data else stage.format)
-            if data is None:
-                data = Examples(found, Renderer(tokenizer, found, max_length=stage.max_length, too_long=stage.too_long))
-                by_column = "split" in row.value
-            held = in_heldout(row, stage.heldout, by_column)
-            _add(data, row, held)
-    if data is None:
-        raise DataError(f"{stage.data}: there is no row in it")
+    """Read, render and split all rows, or take them rendered and split from token shards.
+
+    Raises DataError for a row that does not belong, for shards of another tokenizer, or when a side is empty.
+    """
+    folder = shards_of(stage.data)
+    data = _rendered(stage, tokenizer) if folder is None else _of_shards(stage, tokenizer, folder)
     # A row that is also held out would be tested on what it was taught.
     tested = {_key(*data.heldout.row(i)) for i in range(len(data.heldout))}
     kept = [i for i in range(len(data.train)) if _key(*data.train.row(i)) not in tested]
@@ -141,6 +141,49 @@ def read_examples(stage: SupervisedStage, tokenizer: Any) -> Examples:
     return data
 
 
+def _of_shards(stage: SupervisedStage, tokenizer: Any, folder: Path) -> Examples:
+    """Examples that `curate tokenize` rendered, each a document; the split validation is held out."""
+    import numpy as np
+
+    from train.data import open_shards
+    from train.model import load_tokenizer
+    from train.tokenizer import same_ids
+
+    shards = open_shards(folder)
+    if shards.content != "examples" or shards.sequence is not None:
+        what = f"packed {shards.content}" if shards.sequence is not None else shards.content
+        raise DataError(f"{folder}: holds {what}; a supervised stage takes rows, or shards of examples that are not packed")
+    theirs = load_tokenizer(shards.tokenizer)
+    if not same_ids(theirs, tokenizer) or theirs.chat_template != tokenizer.chat_template:
+        raise DataError(f"{folder}: was rendered with another tokenizer or chat template than the model's; tokenize again")
+    format = "chat" if tokenizer.chat_template else "instruction"
+    data = Examples(format, Renderer(tokenizer, format, max_length=stage.max_length, too_long=stage.too_long))
+    for name, side in (("train", data.train), ("validation", data.heldout)):
+        split = shards.split(name, 1)
+        for i in range(len(split.documents) - 1):
+            ids, mask = split.document(i)
+            labels = np.where(mask, ids, IGNORE)
+            data.rows_in += 1
+            _keep(data, data.renderer.fit(f"{folder}: {name}: document {i}", ids.tolist(), labels.tolist()), side)
+    return data
+
+
+def _rendered(stage: SupervisedStage, tokenizer: Any) -> Examples:
+    data: Examples | None = None
+    by_column = False
+    for file in list_files(stage.data):
+        for row in read_rows(file):
+            found = format_of(row, data.format if data else stage.format)
+            if data is None:
+                data = Examples(found, Renderer(tokenizer, found, max_length=stage.max_length, too_long=stage.too_long))
+                by_column = "split" in row.value
+            held = in_heldout(row, stage.heldout, by_column)
+            _add(data, row, held)
+    if data is None:
+        raise DataError(f"{stage.data}: there is no row in it")
+    return data
+
+
 def _key(ids: array[int], labels: array[int]) -> bytes:
     return hashlib.blake2b(ids.tobytes() + labels.tobytes(), digest_size=16).digest()
 
@@ -148,13 +191,16 @@ def _key(ids: array[int], labels: array[int]) -> bytes:
 def _add(data: Examples, row: Row, held: bool) -> None:
     data.rows_in += 1
     rendered = data.renderer.render(row)
+    if not rendered.dropped and data.rows_in <= PREFIX_CHECKED and not data.renderer.prefix_stable(row):
+        data.unstable += 1
+    _keep(data, rendered, data.heldout if held else data.train)
+
+
+def _keep(data: Examples, rendered: Rendered, side: Side) -> None:
     if rendered.dropped:
         data.dropped[rendered.dropped] += 1
         return
     data.cut += rendered.cut
-    if data.rows_in <= PREFIX_CHECKED and not data.renderer.prefix_stable(row):
-        data.unstable += 1
     if len(data.shown) < SHOWN:
         data.shown.append(data.renderer.marked(rendered))
-    side = data.heldout if held else data.train
     side.add(rendered.ids, rendered.labels)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from train import model as models
 from train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from train.config import Architecture, PretrainStage
-from train.data import Rows, open_shards
+from train.data import IGNORE, Rows, open_shards
 from train.errors import DataError, Interrupted, TrainError
 from train.evaluate import Loss, heldout_loss, loss_sum
+from train.loader import Loader
 from train.optimizer import build_optimizer, rate
 from train.report import Metrics
 from train.rows import fingerprint
 from train.stage import Context, Outcome
+from train.tokenizer import same_ids
 
 if TYPE_CHECKING:
     import torch
@@ -48,8 +50,14 @@ def run(stage: PretrainStage, context: Context) -> Outcome:
         raise DataError(
             f"{shards.folder}: documents end with id {shards.eos_id}, the tokenizer's end token is {tokenizer.eos_token_id}"
         )
-    rows = Rows(shards.split("train", stage.sequence + 1), stage.sequence, shards.vocab_size, context.recipe.seed)
-    heldout = Rows(shards.split("validation", stage.sequence + 1), stage.sequence, shards.vocab_size, 0)
+    if shards.content == "preferences":
+        raise DataError(f"{shards.folder}: holds pairs of answers; pretrain trains on text or examples")
+    rows, heldout = (
+        Rows(shards.split(name, least), stage.sequence, shards.vocab_size, seed, stage.isolate_documents)
+        # A packed row may be short.
+        for least in [2 if shards.sequence else stage.sequence + 1]
+        for name, seed in (("train", context.recipe.seed), ("validation", 0))
+    )
     model = _open_model(stage, context, shards.vocab_size, tokenizer)
     micro = context.device.micro(stage.batch, stage.sequence)
     if context.check:
@@ -65,7 +73,7 @@ def run(stage: PretrainStage, context: Context) -> Outcome:
     bits = {
         f"bits_per_byte_{when}": Loss(loss, 1).bits_per_byte(split.tokens, split.bytes)
         for when, loss in (("before", before), ("after", after))
-        if split.bytes
+        if split.bytes and split.trained is None
     }
     summary = {
         "loss_before": before,
@@ -89,7 +97,7 @@ def _open_model(stage: PretrainStage, context: Context, vocab_size: int, tokeniz
     else:
         folder = context.source(stage.model)
         model = models.load(folder)
-        if models.load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
+        if not same_ids(models.load_tokenizer(folder), tokenizer):
             raise DataError(f"{folder}: its tokenizer is not the one that wrote {stage.data}; the ids mean other tokens")
         if stage.sequence > model.config.max_position_embeddings:
             raise DataError(
@@ -109,7 +117,7 @@ class _Trainer:
         import torch
 
         self.stage, self.context, self.rows, self.model, self.micro = stage, context, rows, model, micro
-        self.heldout_rows = torch.from_numpy(heldout.spread(stage.eval.sequences))
+        self.heldout_rows = tuple(torch.from_numpy(array) for array in heldout.spread(stage.eval.sequences).arrays)
         self.optimizer = build_optimizer(model, stage.optimizer)
         self.forward: Any = torch.compile(model, dynamic=False) if stage.compile else model
         self.step_tokens = stage.batch.sequences * stage.sequence
@@ -138,14 +146,14 @@ class _Trainer:
 
     def evaluate(self, model: torch.nn.Module) -> float:
         """Held-out loss of `model` in nats per token."""
-        batches = self._pairs(self.heldout_rows)
+        batches = self._parts(self.heldout_rows)
         return heldout_loss(model, batches, self.context.device, self.stage.precision).per_token
 
-    def _pairs(self, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _parts(self, rows: tuple[torch.Tensor, ...]) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Inputs, targets and positions of the rows that are computed at once."""
         import torch
 
-        for part in torch.split(rows, self.micro):
-            yield part[:, :-1], part[:, 1:]
+        return zip(*(torch.split(one, self.micro) for one in rows), strict=True)
 
     def train(self) -> tuple[float, Progress]:
         """Run to the end. Returns the held-out loss before the first step, and how far it came."""
@@ -164,10 +172,11 @@ class _Trainer:
             self._check_first_loss(progress.loss_before)
         pending: list[tuple[dict[str, Any], torch.Tensor, torch.Tensor]] = []
         begun = time.monotonic() - progress.seconds
-        with context.interrupts.held():
+        loader = Loader(self.rows, stage.batch.sequences, pinned=context.device.type == "cuda")
+        with context.interrupts.held(), loader:
             while not self.finished(progress):
                 share = rate(stage.optimizer, self.share(progress.step + 1, progress.seconds))
-                loss, norm = self._step(share * stage.optimizer.lr)
+                loss, norm = self._step(share * stage.optimizer.lr, loader.next())
                 progress.step += 1
                 progress.tokens += self.step_tokens
                 progress.seconds = time.monotonic() - begun
@@ -189,7 +198,7 @@ class _Trainer:
                 if stop or save or ended or len(pending) >= FLUSH:
                     self._flush(pending, metrics, progress)
                 if save or stop:
-                    save_checkpoint(file, context.digest, progress, self.rows.cursor, self.model, self.optimizer)
+                    save_checkpoint(file, context.digest, progress, loader.cursor, self.model, self.optimizer)
                 if stop:
                     metrics.close()
                     raise Interrupted(
@@ -198,24 +207,25 @@ class _Trainer:
         metrics.close()
         return progress.loss_before, progress
 
-    def _step(self, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(self, lr: float, rows: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         """One step of the optimizer. Returns its loss in nats per token and the norm of its gradient, on the device."""
         import torch
 
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        rows = torch.from_numpy(self.rows.next(self.stage.batch.sequences))
+        # Rows with nothing to train on give no gradient.
+        tokens = max(1, int((rows[1] != IGNORE).sum()))
         total = torch.zeros((), device=self.context.device.type)
-        for inputs, targets in self._pairs(rows):
+        for part in self._parts(rows):
             with self.context.device.autocast(self.stage.precision):
-                nats = loss_sum(self.forward, self.context.device.move(inputs), self.context.device.move(targets))
-            # Divided by the tokens of the whole step, so that the micro-batch does not change the gradient.
-            (nats / self.step_tokens).backward()  # type: ignore[no-untyped-call]
+                nats = loss_sum(self.forward, *map(self.context.device.move, part))
+            # Divided by the trained tokens of the whole step, so that the micro-batch does not change the gradient.
+            (nats / tokens).backward()  # type: ignore[no-untyped-call]
             total += nats.detach()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.optimizer.clip or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return total / self.step_tokens, norm
+        return total / tokens, norm
 
     def _flush(
         self, pending: list[tuple[dict[str, Any], torch.Tensor, torch.Tensor]], metrics: Metrics, progress: Progress
@@ -262,5 +272,7 @@ def _show(stage: PretrainStage, context: Context, rows: Rows, tokenizer: Any, mo
         f"({memory.states / 2**20:,.0f} weights and optimizer, {memory.activations / 2**20:,.0f} activations, "
         f"{memory.logits / 2**20:,.0f} logits) at {micro} rows at once"
     )
-    for row in rows.spread(3):
+    if rows.split.trained is not None:
+        context.note(f"{rows.split.trained:,} of the training tokens are trained on, as the mask has it")
+    for row in rows.spread(3).inputs:
         context.report.emit("example", name=context.name, message=f"⟦{tokenizer.decode(row[:64])}⟧ ...")

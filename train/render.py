@@ -3,7 +3,9 @@
 A label is the token itself where the model is trained to say it, and IGNORE elsewhere. Chat and instruction rows go
 through the tokenizer's chat template, whose {% generation %} blocks mark what the assistant says and the token that
 ends its turn; text rows count whole, with the end token. Without a template, an instruction row is instruction, blank
-line, output, and output and end token count.
+line, output, and output and end token count. A preference row is its prompt and what each of two answers adds to it.
+
+Needs the tokenizer's library, and no torch.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 from train.errors import DataError
 from train.rows import Row
 
-__all__ = ["IGNORE", "Rendered", "Renderer"]
+__all__ = ["IGNORE", "Pair", "Rendered", "Renderer"]
 
 IGNORE = -100
 """The label that torch's cross entropy leaves out."""
@@ -35,6 +37,21 @@ class Rendered:
     def trained(self) -> int:
         """Tokens that are trained on. The first of a row is never one: nothing comes before it."""
         return sum(label != IGNORE for label in self.labels[1:])
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A preference row: the ids of its prompt, and those that each answer adds, or why it is dropped.
+
+    Prompt and answer, one after the other, are the ids of the whole chat. An answer's labels are those of the chat.
+    """
+
+    prompt: list[int]
+    chosen: Rendered
+    rejected: Rendered
+    dropped: str | None = None
+    """As of `Rendered`; also same_answers (nothing to prefer), prompt_differs (the template puts the prompt differently once
+    it is answered)."""
 
 
 class Renderer:
@@ -67,30 +84,52 @@ class Renderer:
         if any(self._special.search(text) for text in texts):
             return Rendered([], [], dropped="special_token")
         ids, labels = self._templated(row.where, messages) if self.templated else self._plain(texts)
-        bos = self.tokenizer.bos_token_id
-        if bos is not None and bos not in self.stop_ids and ids.count(bos) > 1:
-            raise DataError(
-                f"{row.where}: renders with {ids.count(bos)} {self.tokenizer.bos_token} tokens; the chat template or "
-                "the tokenizer's post-processor adds one too many"
-            )
+        self._check_start(row.where, ids)
+        return self.fit(row.where, ids, labels)
+
+    def fit(self, where: str, ids: list[int], labels: list[int]) -> Rendered:
+        """Ids and labels, at most `max_length` of them, by the rule `too_long`. Raises DataError where that is an error."""
         cut = False
         if len(ids) > self.max_length:
             if self.too_long == "error":
-                raise DataError(
-                    f"{row.where}: has {len(ids)} tokens, max_length is {self.max_length}; raise it, or set too_long"
-                )
+                raise DataError(f"{where}: has {len(ids)} tokens, max_length is {self.max_length}; raise it, or set too_long")
             if self.too_long == "drop":
                 return Rendered([], [], dropped="too_long")
             ids, labels, cut = ids[: self.max_length], labels[: self.max_length], True
         rendered = Rendered(ids, labels, cut=cut)
         return rendered if rendered.trained else Rendered([], [], dropped="nothing_trained")
 
+    def render_pair(self, row: Row) -> Pair:
+        """A preference row as ids, prompt and longer answer at most `max_length` of them; longer pairs are dropped.
+
+        Raises DataError for a row of the wrong shape.
+        """
+        texts = [self._string(row, key) for key in ("instruction", "chosen", "rejected")]
+        if any(self._special.search(text) for text in texts):
+            return _no_pair("special_token")
+        prompt = self.prompt(texts[0])
+        answers: list[Rendered] = []
+        for text in texts[1:]:
+            turns = [{"role": "user", "content": texts[0]}, {"role": "assistant", "content": text}]
+            ids, labels = self._templated(row.where, turns) if self.templated else self._answered(prompt, text)
+            if ids[: len(prompt)] != prompt:
+                return _no_pair("prompt_differs")
+            self._check_start(row.where, ids)
+            if len(ids) > self.max_length:
+                return _no_pair("too_long")
+            answers.append(Rendered(ids[len(prompt) :], labels[len(prompt) :]))
+        if answers[0].ids == answers[1].ids:
+            return _no_pair("same_answers")
+        if any(set(answer.labels) <= {IGNORE} for answer in answers):
+            return _no_pair("nothing_trained")
+        return Pair(prompt, answers[0], answers[1])
+
     def prompt(self, text: str) -> list[int]:
         """A prompt as ids, exactly as the model sees it in training up to where it answers."""
         if self.templated:
             ids: list[int] = self._apply([{"role": "user", "content": text}], add_generation_prompt=True)["input_ids"]
             return ids
-        return self._open(f"{text}\n\n" if self.format == "instruction" else text)
+        return self._open(text if self.format == "text" else f"{text}\n\n")
 
     def prefix_stable(self, row: Row) -> bool:
         """Whether the row's ids start with those of its prompt: what is trained is what is asked later.
@@ -144,8 +183,11 @@ class Renderer:
             ids = [*self._open(texts[0]), eos]
             return ids, list(ids)
         # Instruction and output are tokenised apart: merged over the boundary, a token would belong to both.
-        asked = self._open(f"{texts[0]}\n\n")
-        answer = [*self.tokenizer(texts[1], add_special_tokens=False)["input_ids"], eos]
+        return self._answered(self._open(f"{texts[0]}\n\n"), texts[1])
+
+    def _answered(self, asked: list[int], text: str) -> tuple[list[int], list[int]]:
+        """Ids and labels of a prompt and the answer to it, without a template."""
+        answer = [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.tokenizer.eos_token_id]
         return asked + answer, [IGNORE] * len(asked) + answer
 
     def _open(self, text: str) -> list[int]:
@@ -165,6 +207,14 @@ class Renderer:
         ids: list[int] = out["input_ids"]
         return ids, [token if said else IGNORE for token, said in zip(ids, out["assistant_masks"], strict=True)]
 
+    def _check_start(self, where: str, ids: list[int]) -> None:
+        bos = self.tokenizer.bos_token_id
+        if bos is not None and bos not in self.stop_ids and ids.count(bos) > 1:
+            raise DataError(
+                f"{where}: renders with {ids.count(bos)} {self.tokenizer.bos_token} tokens; the chat template or "
+                "the tokenizer's post-processor adds one too many"
+            )
+
     def _apply(self, messages: list[dict[str, str]], **options: Any) -> Any:
         return self.tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, **options)
 
@@ -179,3 +229,7 @@ class Renderer:
                 "{% generation %} block; a model trained with it never stops"
             )
         return ends[-1]
+
+
+def _no_pair(dropped: str) -> Pair:
+    return Pair([], Rendered([], []), Rendered([], []), dropped)

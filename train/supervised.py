@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from train import model as models
 from train.config import SupervisedStage
+from train.data import open_shards
 from train.errors import DataError, Interrupted, TrainError
 from train.evaluate import heldout_loss
-from train.examples import PREFIX_CHECKED, Examples, read_examples
+from train.examples import PREFIX_CHECKED, Examples, read_examples, shards_of
 from train.optimizer import build_optimizer, rate
 from train.report import Metrics
 from train.rows import fingerprint, list_files
@@ -27,7 +28,8 @@ __all__ = ["inputs", "run"]
 
 def inputs(stage: SupervisedStage) -> str:
     """Digest of the data of `stage`."""
-    return fingerprint(list_files(stage.data))
+    folder = shards_of(stage.data)
+    return fingerprint(list_files(stage.data)) if folder is None else open_shards(folder).fingerprint
 
 
 def run(stage: SupervisedStage, context: Context) -> Outcome:

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 import curate
 from curate.catalog import parse_job
+from curate.compiled import is_compiled
 from curate.declare import InputJob, Job, RowsJob, SaveAs
 from curate.engine.rows import Report
 from curate.engine.run import JobRun, Stats, locked, run_job
 from curate.errors import InputError, OutputError, UsageError, nearest
 from curate.io.files import atomic, kind_of
-from curate.kernels import is_compiled
 from curate.recipe import REFERENCE, Recipe, name_of, references
 
 __all__ = ["RunStats", "Watcher", "output_digest", "place", "run_command", "run_recipe", "versions", "walk"]

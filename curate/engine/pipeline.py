@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from curate.declare import Batch, Expand, Filter, Map, Rewrite, Step
@@ -163,11 +164,11 @@ class Pipeline:
                     names = [score for score in dict.fromkeys(rule.score for rule in step.rules()) if score in result.columns]
                     batch.frame = batch.frame.with_columns(result.select(pl.col(s).alias(step.score_column(s)) for s in names))
             case Rewrite():
-                flow.batch = Batch(result, reading.text(result), batch.row, batch.shard)
+                flow.batch = Batch(result, partial(reading.text, result), batch.row, batch.shard)
             case Map():
                 frame = batch.frame.with_columns(result)
                 if set(step.adds()) & set(reading.columns):
-                    flow.batch = Batch(frame, reading.text(frame), batch.row, batch.shard)
+                    flow.batch = Batch(frame, partial(reading.text, frame), batch.row, batch.shard)
                 else:
                     batch.frame = frame
             case Expand():
@@ -178,7 +179,7 @@ class Pipeline:
                 if gone.height:
                     outcome.dropped.append(gone)
                 outcome.made += frame.height + gone.height - len(batch)
-                flow.batch = Batch(frame, flow.reading.text(frame), batch.row.gather(parent), batch.shard)
+                flow.batch = Batch(frame, partial(flow.reading.text, frame), batch.row.gather(parent), batch.shard)
                 flow.fate = None if flow.fate is None else flow.fate.gather(parent)
             case _:
                 raise StepError(f"step '{step.step}' is of no known kind")
@@ -334,7 +335,9 @@ def _expand(step: Expand, made: pl.DataFrame, batch: Batch) -> tuple[pl.DataFram
     gone = set(batch.frame.columns) - {"id"} if drops is None else {*drops, "parent_id"}
     kept = batch.frame.drop([c for c in batch.frame.columns if c in gone or c in step.makes()])
     rows = kept[parent]
-    if not step.one_to_one:
+    if not step.one_to_one and parent.n_unique() == len(parent):
+        rows = rows.with_columns(pl.lit(None, pl.String).alias("parent_id"))
+    elif not step.one_to_one:
         number = made.select(pl.int_range(pl.len()).over("parent")).to_series() + 1
         several = pl.lit(made.select(pl.len().over("parent")).to_series() > 1)
         rows = rows.with_columns(

@@ -20,7 +20,7 @@ from curate.errors import InputError, UsageError
 from curate.formats.readings import detect, pick
 from curate.io.files import Shard, Source, cut, is_remote, open_bytes, resolve
 from curate.io.read import read
-from curate.io.rows import Take
+from curate.io.rows import REST, Take
 from curate.io.write import rest_types
 from curate.recipe import REFERENCE
 
@@ -121,7 +121,7 @@ def make_plan(
     if (makes[-1] == "chat" if makes else bare) and not columnar and not (isinstance(job, RowsJob) and job.wrap):
         # A bare array has no room for anything else, so rows with more in them are wrapped.
         keeps = any(getattr(job, option, False) for option in ("keep_scores", "keep_extra", "tag"))
-        alone = None if keeps or set(take.replaced) - {"messages", "parent_id"} else "messages"
+        alone = None if keeps or set(take.replaced) - {"messages", "parent_id", REST} else "messages"
         if alone is None:
             notes.append('chats are written as {"messages": [...]}: a bare array has no room for other columns')
     types: dict[str, str] = {}
@@ -203,6 +203,7 @@ def _take(job: InputJob, name: Reading, steps: Sequence[Step], scores: Sequence[
         also=_unique(column for column in needs if column not in reading.columns),
         needed=_unique(c for step in steps if isinstance(step, Filter) and step.from_scores for c in step.reads()),
         replaced=_unique((*(c for step in steps for c in _written(step)), *scores, *tag)),
+        places=job.places,
     )
 
 

@@ -16,7 +16,7 @@ from curate.engine.scores import ScoreCounts
 from curate.formats.readings import pick
 from curate.io.files import atomic
 from curate.io.read import read
-from curate.io.rows import REST, Chunk
+from curate.io.rows import PLACE, REST, Chunk
 from curate.io.write import RowWriter, suffix
 
 if TYPE_CHECKING:
@@ -101,14 +101,14 @@ def _run_part(
             types=plan.types,
             scores=plan.scores,
         ) as data,
-        RowWriter(folder / "dropped" / f"{part}.jsonl.zst", "jsonl.zst") as gone,
+        RowWriter(folder / "dropped" / f"{part}.jsonl.zst", "jsonl.zst", level=1) as gone,
         RowWriter(folder / "rejected" / f"{part}.jsonl", "jsonl") as bad,
     ):
         while chunk is not None:
             outcome = pipeline.run(chunk.frame, first_row, index)
             first_row += chunk.frame.height
             # Columns taken out for steps to read: in a JSONL row they still stand in the rest.
-            data.write(outcome.frame.drop(read_only if REST in outcome.frame.columns else (), strict=False))
+            data.write(outcome.frame.drop(*PLACE, *(read_only if REST in outcome.frame.columns else ()), strict=False))
             if pipeline.tags and outcome.frame.height:
                 tagged.update(dict(outcome.frame[TAG].drop_nulls().value_counts().iter_rows()))
             for frame in outcome.dropped:

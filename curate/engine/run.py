@@ -55,6 +55,7 @@ class JobRun:
         self.job = job
         self.folder = folder
         self.target = target
+        self.upstream = upstream
         self.plan: Plan = make_plan(job, folder, save_as, upstream, target)
 
     def finished(self) -> Stats | None:
@@ -84,7 +85,11 @@ def run_job(run: JobRun, *, workers: int, report: Callable[[str, int], Report], 
         began = time.perf_counter()
         before = float((_read(folder / "parts" / "seconds.json") or {}).get("seconds", 0.0))
         try:
-            counts, results, stages = _run_stages(run, workers, report, say)
+            with contextlib.ExitStack() as held:
+                for option in run.job.grows:
+                    if getattr(run.job, option) is not None:
+                        held.enter_context(locked(Path(getattr(run.job, option))))
+                counts, results, stages = _run_stages(run, workers, report, say)
         finally:
             with contextlib.suppress(CurateError), atomic(folder / "parts" / "seconds.json") as handle:
                 handle.write(json.dumps({"seconds": before + time.perf_counter() - began}).encode())
@@ -203,6 +208,8 @@ def _prepare(run: JobRun, say: Callable[[str], None]) -> None:
                 more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
                 raise OutputError(f"{folder}: holds '{foreign[0]}'{more}, which no run of curate made: name another folder")
         elif earlier.get("digest") != run.plan.digest:
+            if not run.upstream:
+                run.job.guard(folder)
             say(f"{folder}: the options or the input changed since the last run, starting over")
             clear(folder)
         elif (folder / "stats.json").exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,9 @@ class StageWork:
         self.index = index
         self.shards = len(plan.shards)
         self.own_shards = plan.own_shards
+        self.reading = plan.reading or "record"
         self.results = results
+        self.files = {piece.source.name: piece.source.address for shard in plan.shards for piece in shard.pieces}
         self._plan = plan
         self._single = single
         self._report = report
@@ -55,6 +57,10 @@ class StageWork:
         self._keeps_books = keeps_books
         self.books: dict[str, Any] | None = None
         """Counts of the shard's rows, once they are all read, where this stage keeps the books."""
+        self._gone: RowWriter | None = None
+        self._bad: RowWriter | None = None
+        self._dropped: Counter[str] = Counter()
+        self._failed = 0
 
     def batches(self) -> Iterator[Batch]:
         """The rows of this shard, or of all for a `Single`."""
@@ -90,9 +96,10 @@ class StageWork:
         skipped: Counter[str] = Counter()
         part = f"{self.index:05d}-0000.jsonl"
         with (
-            RowWriter(self.folder / "dropped" / f"{part}.zst", "jsonl.zst") as gone,
+            RowWriter(self.folder / "dropped" / f"{part}.zst", "jsonl.zst", level=1) as gone,
             RowWriter(self.folder / "rejected" / part, "jsonl") as bad,
         ):
+            self._gone, self._bad = gone, bad
             for chunk, batch, without in self._read(self.index):
                 write_unreadable(bad, chunk)
                 gone.write(without)
@@ -103,11 +110,34 @@ class StageWork:
                 skipped.update(chunk.skipped)
                 if len(batch):
                     yield batch
-        dropped = {f"{READ}.no_text": missing} if missing else {}
-        kept = rows_in - rejected - missing
+        dropped = ({f"{READ}.no_text": missing} if missing else {}) | dict(sorted(self._dropped.items()))
+        rejected += self._failed
+        kept = rows_in - rejected - sum(dropped.values())
         self.books = {"rows_in": rows_in, "kept": kept, "dropped": dropped, "rejected": rejected, "notes": notes}
         if skipped:
             self.books["skipped"] = dict(skipped)
+
+    def drop(self, batch: Batch, rows: Sequence[int], reasons: Sequence[str]) -> None:
+        """Write and count rows that the job leaves out."""
+        import polars as pl
+
+        assert self._gone is not None, "this stage keeps no books"
+        nothing, step = pl.lit(None, pl.String), self._plan.job["job"]
+        columns = {"id": batch.frame["id"].gather(list(rows)), "reason": reasons, "text": batch.text.gather(list(rows))}
+        frame = pl.DataFrame(columns, schema_overrides={"reason": pl.String})
+        frame = frame.select("id", pl.lit(step).alias("step"), "reason", nothing.alias("score"), nothing.alias("value"), "text")
+        self._gone.write(frame)
+        self._dropped.update(f"{step}.{reason}" for reason in reasons)
+
+    def reject(self, batch: Batch, rows: Sequence[int], errors: Sequence[str]) -> None:
+        """Write and count rows that the job cannot work on."""
+        import polars as pl
+
+        assert self._bad is not None, "this stage keeps no books"
+        columns = {"id": batch.frame["id"].gather(list(rows)), "error": errors, "text": batch.text.gather(list(rows))}
+        frame = pl.DataFrame(columns, schema_overrides={"error": pl.String})
+        self._bad.write(frame.select("id", pl.lit(self._plan.job["job"]).alias("step"), "error", "text"))
+        self._failed += len(rows)
 
     def say(self, message: str, passing: bool = False) -> None:
         """One line to the person waiting."""

@@ -30,13 +30,16 @@ class Members:
     """Top-level members of rows of JSON text, found by one scan. `array_as`: the name that a row which is an array goes by."""
 
     def __init__(self, record: pl.Series, names: Sequence[str], array_as: str | None = None) -> None:
-        from curate.analysis import text_buffers
-        from curate.kernels import json_lines
+        import numpy as np
 
-        _, self._data = text_buffers(record + "\n")
+        from curate.analysis import text_buffers
+        from curate.kernels import columns, json_lines, json_write
+
+        self.data: NDArray[np.uint8] = columns.frozen(json_write.join_values(*text_buffers(record)), np.uint8)
+        """The rows, each ended by a newline."""
         self.names = tuple(names)
-        self.scan: Scan = json_lines.scan(self._data, self.names, array_as)
-        if len(self.scan.line) != len(record):
+        self.scan: Scan = json_lines.scan(self.data, self.names, array_as)
+        if len(self.scan.line) != len(record) or (len(record) and self.scan.line[-1] != len(record) - 1):
             raise ValueError("every record must be one line that is not blank")
 
     def kind(self, name: str) -> NDArray[np.uint8]:
@@ -56,14 +59,26 @@ class Members:
         from curate.io.jsonl import series
         from curate.kernels import json_lines
 
-        return series(*json_lines.strings(self._data, self.scan, self.names.index(name))).rename(name)
+        return series(*json_lines.strings(self.data, self.scan, self.names.index(name))).rename(name)
 
     def raw(self, name: str) -> pl.Series:
         """The member as it is written; null where there is none."""
         from curate.io.jsonl import series
         from curate.kernels import json_lines
 
-        return series(*json_lines.raw(self._data, self.scan, self.names.index(name))).rename(name)
+        return series(*json_lines.raw(self.data, self.scan, self.names.index(name))).rename(name)
+
+    def literals(self, start: NDArray[np.int64], end: NDArray[np.int64], ok: NDArray[np.bool_]) -> pl.Series:
+        """The string literals that stand at spans of `data`, unescaped; null where not `ok`."""
+        import numpy as np
+
+        from curate.io.jsonl import series
+        from curate.kernels.json_scan import take_strings
+
+        offsets = np.zeros(len(ok) + 1, np.int64)
+        text = np.empty(int(np.sum((end - start)[ok])), np.uint8)
+        take_strings(self.data, start, end, ok, offsets, text)
+        return series(offsets, text[: offsets[-1]], ok)
 
     def rest(self) -> pl.Series:
         """All other members as they are written, without braces; empty where there is none."""
@@ -89,12 +104,16 @@ def decode(text: pl.Series, dtype: pl.DataType) -> pl.Series:
     # polars would read half a surrogate pair as U+0000.
     text = text.set(has_half(text), None)
     try:
-        return text.str.json_decode(dtype)
+        value = text.str.json_decode(dtype)
+        # A blank text gives no row.
+        if len(value) == len(text):
+            return value
     except pl.exceptions.ComputeError:
-        if len(text) == 1:
-            return pl.Series(text.name, [None], dtype=dtype)
-        middle = len(text) // 2
-        return pl.concat([decode(text[:middle], dtype), decode(text[middle:], dtype)])
+        pass
+    if len(text) == 1:
+        return pl.Series(text.name, [None], dtype=dtype)
+    middle = len(text) // 2
+    return pl.concat([decode(text[:middle], dtype), decode(text[middle:], dtype)])
 
 
 def frame_of(record: pl.Series, texts: Sequence[str], nested: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:

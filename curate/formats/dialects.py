@@ -2,11 +2,14 @@
 
 | kind  | dialects                                              | becomes                                             |
 |-------|-------------------------------------------------------|-----------------------------------------------------|
-| turns | alpaca dolly sharegpt messages prompt_completion      | chat; instruction, where one user asks and one      |
-|       |                                                       | answer follows; text (who spoke is lost)            |
-| pair  | ranking dpo hh preference                             | preference; instruction and chat (the rejected      |
-|       |                                                       | answer is lost)                                     |
-| group | several answers to one prompt, with scores            | preference; instruction and chat (the best answer)  |
+| turns | sharegpt messages gemini prompt_completion kto; those | chat; instruction, where one user asks and one      |
+|       | of `texts` and `seeds`                                | answer follows; text (who spoke is lost)            |
+| pair  | ranking dpo hh; those of `flat_pairs`,                | preference; instruction and chat (the rejected      |
+|       | `message_pairs`                                       | answer is lost)                                     |
+| group | several answers to one prompt, with scores: those of  | preference; instruction and chat (the best answer)  |
+|       | `scored_lists`, `verdicts`                            |                                                     |
+| turns | oasst                                                 | as turns: every path; preference: as groups, the    |
+| group |                                                       | ranked answers to one message                       |
 | text  | text                                                  | text; `signatures` and `sections`: instruction      |
 """
 
@@ -17,19 +20,52 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from curate.errors import UsageError
-from curate.formats import alpaca, dolly, dpo, hh, openai, preference, prompt_completion, ranking, sharegpt
+from curate.formats import (
+    dpo,
+    flat_pairs,
+    gemini,
+    hh,
+    kto,
+    message_pairs,
+    oasst,
+    openai,
+    prompt_completion,
+    ranking,
+    scored_lists,
+    seeds,
+    sharegpt,
+    verdicts,
+)
+from curate.formats.judged import ABOUT, SCORES
 from curate.formats.targets import TARGETS, TargetName, reachable
+from curate.formats.texts import TEXTS
 from curate.formats.turns import Kind
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["DIALECTS", "Dialect", "DialectName", "becomes", "check", "kind_of", "members"]
+    from curate.formats.decode import Members
+    from curate.kernels.json_turns import Turns
+
+__all__ = ["DIALECTS", "Dialect", "DialectChoice", "DialectName", "becomes", "check", "kind_of", "members"]
 
 DialectName = Literal[
-    "alpaca", "dolly", "sharegpt", "messages", "prompt_completion", "ranking", "dpo", "hh", "preference", "text", "signatures",
-    "sections",
+    "alpaca", "dolly", "sharegpt", "messages", "prompt_completion", "ranking", "dpo", "hh", "preference",
+    "stack_exchange", "orca_pairs", "argilla", "swift", "comparison",
+    "v1_pairs", "openai_preference", "swift_messages",
+    "nectar", "ultrafeedback", "responses_and_scores", "scored_list",
+    "alpaca_eval", "human_eval", "lmarena", "arena", "shp",
+    "kto", "oasst",
+    "openorca", "explain_choice", "reflection", "qa", "query_response", "metharme", "prompt_response", "input_output",
+    "oasst_instruct", "camel", "summary", "gemini", "self_instruct", "davinci", "mt_bench",
+    "text", "signatures", "sections",
 ]  # fmt: skip
+
+Reader = Callable[["pl.Series"], "pl.DataFrame"]
+"""Rows of JSON text to what `curate.formats.turns` says of a kind."""
+
+DialectChoice = Literal["auto", DialectName]
+"""A dialect by its name, or told from the rows."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +74,7 @@ class Dialect:
 
     kind: Kind
 
-    read: Callable[[pl.Series], pl.DataFrame]
-    """Rows of JSON text to what `curate.formats.turns` says of the kind."""
+    read: Reader
 
     keys: tuple[tuple[str, ...], ...]
     """Sets of members that tell the dialect: a row has all of one set, not null. The first dialect in order is the row's."""
@@ -53,20 +88,153 @@ class Dialect:
     unless: tuple[str, ...] = ()
     """Members that a row of the dialect does not have."""
 
+    plain: Callable[[Members], Turns] | None = None
+    """Finds the rows that can be converted without being decoded (see `curate.formats.plain`)."""
+
+    also: Mapping[Kind, Reader] = field(default_factory=dict)
+    """Further kinds that its rows can be read as, for targets that cannot be reached from the first."""
+
+    def read_for(self, takes: Kind) -> tuple[Kind, Reader]:
+        """The kind that is brought to what a target takes, and its reader; the first kind where none can be."""
+        kinds = {self.kind: self.read, **self.also}
+        return next(((kind, read) for kind, read in kinds.items() if reachable(kind, takes)), (self.kind, self.read))
+
+    def becomes(self, takes: Kind) -> bool:
+        """Whether rows can be brought to what a target takes."""
+        return reachable(self.read_for(takes)[0], takes)
+
+
+_SCORES = tuple(name for names in SCORES.values() for name in names)
+_PAIR = flat_pairs.reader
+
+_TOOLS = ("tools", "functions")
+"""Members that name the tools of a chat (see `chats.tools_of`)."""
+
+
+_WHOLE = ("dolly", "explain_choice")
+"""Dialects that only all their texts together tell."""
+
+
+def _of_texts(name: str) -> Dialect:
+    texts = TEXTS[name]
+    keys = (texts.names(),) if name in _WHOLE else tuple((texts.instruction, output) for output in texts.output)
+    return Dialect("turns", texts.read, keys, texts.names(), plain=texts.plain)
+
 
 DIALECTS: dict[str, Dialect] = {
+    "oasst": Dialect(
+        "turns",
+        oasst.read_paths,
+        (("message_tree_id", "prompt"),),
+        ABOUT,
+        {"prompt": "object"},
+        also={"group": oasst.read_groups},
+    ),
     "ranking": Dialect("pair", ranking.read, (("conversations", "chosen", "rejected"),), ("system",)),
-    "sharegpt": Dialect("turns", sharegpt.read, (("conversations",),), ("system",)),
-    "messages": Dialect("turns", openai.read, (("messages",),), ("label",)),
-    "preference": Dialect("pair", preference.read, (("instruction", "chosen", "rejected"),), ("input",)),
+    "v1_pairs": Dialect("pair", message_pairs.read_v1, (("chosen_messages", "rejected_messages"),)),
+    "openai_preference": Dialect("pair", message_pairs.read_openai, (("input", "preferred_output", "non_preferred_output"),)),
+    "swift_messages": Dialect("pair", message_pairs.read_swift, (("messages", "rejected_response"),)),
+    "swift": Dialect(
+        "pair",
+        _PAIR("response", "rejected_response", "query"),
+        (("query", "response", "rejected_response"),),
+        flat_pairs.USES,
+    ),
+    "argilla": Dialect(
+        "pair",
+        _PAIR("chosen_response", "rejected_response", "instruction"),
+        (("instruction", "chosen_response", "rejected_response"),),
+        ("input", *flat_pairs.USES),
+    ),
+    "preference": Dialect(
+        "pair",
+        _PAIR("chosen", "rejected", "instruction"),
+        (("instruction", "chosen", "rejected"),),
+        ("input", *flat_pairs.USES),
+        {"chosen": "string"},
+    ),
+    "orca_pairs": Dialect(
+        "pair",
+        _PAIR("chosen", "rejected", "question", "input"),
+        (("question", "chosen", "rejected"), ("input", "chosen", "rejected")),
+        flat_pairs.USES,
+        {"chosen": "string"},
+    ),
+    "stack_exchange": Dialect(
+        "pair", _PAIR("response_j", "response_k", "question"), (("question", "response_j", "response_k"),), flat_pairs.USES
+    ),
+    "comparison": Dialect(
+        "pair",
+        _PAIR("completion_a", "completion_b", "user_input"),
+        (("user_input", "completion_a", "completion_b"),),
+        flat_pairs.USES,
+    ),
+    "responses_and_scores": Dialect("group", scored_lists.read_responses, (("user_input", "responses_and_scores"),), ABOUT),
+    "nectar": Dialect("group", scored_lists.read_nectar, (("prompt", "answers"),), ABOUT, {"answers": "array"}),
+    "ultrafeedback": Dialect(
+        "group", scored_lists.read_ultrafeedback, (("instruction", "completions"),), ABOUT, {"completions": "array"}
+    ),
+    "scored_list": Dialect(
+        "group",
+        scored_lists.read_scored,
+        tuple(
+            (asked, "responses", scores)
+            for asked in ("prompt", "instruction")
+            for scores in ("scores", "rewards", "rewards_armorm")
+        ),
+        ABOUT,
+        {"responses": "array"},
+    ),
+    "alpaca_eval": Dialect(
+        "group",
+        verdicts.read_alpaca_eval,
+        (("instruction", "output_1", "output_2"),),
+        ("input", "generator_1", "generator_2", "preference", *ABOUT),
+    ),
+    "human_eval": Dialect(
+        "group",
+        verdicts.read_human_eval,
+        (("prompt", "completion_a", "completion_b"),),
+        ("model_a", "model_b", "preference", *ABOUT),
+    ),
+    "lmarena": Dialect(
+        "group",
+        verdicts.read_lmarena,
+        (("prompt", "response_a", "response_b"),),
+        ("model_a", "model_b", "winner", "winner_model_a", "winner_model_b", "winner_tie", *ABOUT),
+    ),
+    "arena": Dialect(
+        "group",
+        verdicts.read_arena,
+        (("conversation_a", "conversation_b"),),
+        ("model_a", "model_b", "winner", "winner_model_a", "winner_model_b", "winner_tie", *ABOUT),
+    ),
+    "shp": Dialect(
+        "group",
+        verdicts.read_shp,
+        (("history", "human_ref_A", "human_ref_B"),),
+        ("labels", "score_A", "score_B", *ABOUT),
+    ),
+    "kto": Dialect(
+        "turns",
+        kto.reader(sharegpt.read, openai.read, TEXTS["alpaca"].read),
+        (("conversations", "kto_tag"), ("messages", "kto_tag"), ("instruction", "output", "kto_tag")),
+        ("input", "system", "history"),
+    ),
     # `chosen` and `rejected` alone are transcripts, or, as lists, conversations (TRL's implicit preference).
     "hh": Dialect("pair", hh.read, (("chosen", "rejected"),), types={"chosen": "string"}, unless=("prompt",)),
-    "dpo": Dialect("pair", dpo.read, (("prompt", "chosen", "rejected"), ("chosen", "rejected"))),
+    # Before `messages`, which rows of UltraFeedback binarized have too.
+    "dpo": Dialect("pair", dpo.read, (("prompt", "chosen", "rejected"), ("chosen", "rejected")), _SCORES),
+    "sharegpt": Dialect("turns", sharegpt.read, (("conversations",),), ("system", *_TOOLS), plain=sharegpt.plain),
+    "messages": Dialect("turns", openai.read, (("messages",),), ("label", *_TOOLS), plain=openai.plain),
     "prompt_completion": Dialect("turns", prompt_completion.read, (("prompt", "completion"),), ("label",)),
-    "dolly": Dialect("turns", dolly.read, (("instruction", "context", "response"),)),
-    "alpaca": Dialect(
-        "turns", alpaca.read, (("instruction", "output"), ("instruction", "response")), ("input", "system", "history")
+    "gemini": Dialect(
+        "turns", gemini.read, (("contents",),), ("systemInstruction", "system_instruction", *_TOOLS), {"contents": "array"}
     ),
+    "self_instruct": Dialect("turns", seeds.self_instruct, (("instruction", "instances"),), types={"instances": "array"}),
+    "davinci": Dialect("turns", seeds.davinci, (("instruction", "response"),), ("input",), {"response": "object"}),
+    "mt_bench": Dialect("turns", seeds.mt_bench, (("question_id", "turns"),), ("reference",), {"turns": "array"}),
+    **{name: _of_texts(name) for name in TEXTS},
 }
 
 
@@ -82,14 +250,15 @@ def becomes(dialect: str) -> tuple[TargetName, ...]:
     """What rows of a dialect can become."""
     if dialect in ("signatures", "sections"):
         return ("instruction",)
-    kind = DIALECTS[dialect].kind if dialect in DIALECTS else "text"
-    return tuple(name for name, target in TARGETS.items() if reachable(kind, target.takes))
+    if dialect not in DIALECTS:
+        return tuple(name for name, target in TARGETS.items() if reachable("text", target.takes))
+    return tuple(name for name, target in TARGETS.items() if DIALECTS[dialect].becomes(target.takes))
 
 
-def kind_of(dialect: str) -> Kind | None:
-    """What rows of a dialect are read as; None for what is read as text's own structure."""
+def kind_of(dialect: str, takes: Kind) -> Kind | None:
+    """What rows of a dialect are read as, for a target that takes a kind; None for what is read as text's own structure."""
     if dialect in DIALECTS:
-        return DIALECTS[dialect].kind
+        return DIALECTS[dialect].read_for(takes)[0]
     return "text" if dialect == "text" else None
 
 

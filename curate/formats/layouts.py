@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "alpaca", "grpo", "kto", "openai", "openai_preference", "prompt_completion", "sft", "sharegpt", "trl_dpo", "trl_reward",
+    "alpaca", "grpo", "json_text", "kto", "openai", "openai_preference", "prompt_completion", "sft", "sharegpt",
+    "trl_dpo", "trl_reward",
 ]  # fmt: skip
 
 Message = dict[str, Any]
@@ -57,7 +58,7 @@ def _object(*members: tuple[str, pl.Expr]) -> pl.Expr:
     return pl.concat_str(pl.lit("{"), *parts, pl.lit("}"))
 
 
-def _json(text: pl.Expr) -> pl.Expr:
+def json_text(text: pl.Expr) -> pl.Expr:
     """Strings as JSON text."""
     import polars as pl
 
@@ -160,7 +161,7 @@ def grpo(rows: pl.DataFrame, how: How) -> pl.DataFrame:
 
     turns = pl.col("turns")
     before = _encoded(turns.list.head(turns.list.len().cast(pl.Int64) - 1))
-    fast = _object(("prompt", before), ("reference", _json(content_of(turns, -1))))
+    fast = _object(("prompt", before), ("reference", json_text(content_of(turns, -1))))
 
     def slow(chat: list[Message]) -> dict[str, Any] | str:
         if not _answered(chat):
@@ -224,10 +225,10 @@ def alpaca(rows: pl.DataFrame, how: How) -> pl.DataFrame:
     earlier = contents.list.slice(opening, turns.list.len().cast(pl.Int64) - opening - 2)
     rounds = earlier.list.eval(pl.concat_list(pl.element().gather_every(2, 0), pl.element().gather_every(2, 1)))
     fast = _object(
-        ("instruction", _json(content_of(turns, -2))),
+        ("instruction", json_text(content_of(turns, -2))),
         ("input", pl.lit('""')),
-        ("output", _json(content_of(turns, -1))),
-        ("system", pl.when(system).then(_json(content_of(turns, 0))).otherwise(pl.lit('""'))),
+        ("output", json_text(content_of(turns, -1))),
+        ("system", pl.when(system).then(json_text(content_of(turns, 0))).otherwise(pl.lit('""'))),
         ("history", _encoded(rounds)),
     )
 

@@ -111,10 +111,11 @@ def read_texts(messages: pl.Series) -> pl.Series:
     return pl.concat([fast, texts.rename(fast.name)]).gather(order)
 
 
-def read_turns(messages: pl.Series) -> pl.Series:
+def read_turns(messages: pl.Series, plain: pl.Series | None = None) -> pl.Series:
     """Each chat as List(Struct{role, content}): roles and contents as they stand, null where they are no strings.
 
-    The text parts of a content are read as one. Null where a row is not an array of objects. O(bytes).
+    The text parts of a content are read as one. Null where a row is not an array of objects. `plain`: which rows `PLAIN`
+    matches, where that is known. O(bytes).
     """
     import polars as pl
 
@@ -132,8 +133,9 @@ def read_turns(messages: pl.Series) -> pl.Series:
             turns.append({"role": role if isinstance(role, str) else None, "content": said})
         return turns if to_json(turns) is not None else None
 
-    plain = messages.str.contains(PLAIN).fill_null(False)
-    fast = decode_plain(messages.set(~plain, None))
+    if plain is None:
+        plain = messages.str.contains(PLAIN).fill_null(False)
+    fast = decode_plain(messages if plain.all() else messages.set(~plain, None))
     if plain.all():
         return fast
     rest = [None if done else slow(row) for row, done in zip(messages, plain, strict=True)]

@@ -14,6 +14,7 @@ from curate.declare import FormatName
 from curate.formats import layouts, templates
 from curate.formats.groups import best, pairs
 from curate.formats.how import How
+from curate.formats.judged import about, disputed, joined
 from curate.formats.messages import SEPARATOR
 from curate.formats.turns import Kind, as_chats, content_of, first_problem, lone_user
 
@@ -44,6 +45,8 @@ class Target:
 
     takes: Kind
     write: Callable[[pl.DataFrame, How], pl.DataFrame]
+    """Gives a line a row, in their order."""
+
     format: FormatName | None = None
     """Which of the four formats the rows are in; None: a layout of another tool, written as whole rows."""
 
@@ -173,7 +176,8 @@ def _chosen(rows: pl.DataFrame, how: How) -> pl.DataFrame:
     import polars as pl
 
     answer = pl.concat_list(pl.struct(pl.lit("assistant").alias("role"), pl.col("chosen").alias("content")))
-    return rows.select("parent", pl.concat_list("turns", answer).alias("turns"), "problem")
+    about = ["about"] if "about" in rows.columns else []
+    return rows.select("parent", pl.concat_list("turns", answer).alias("turns"), *about, "problem")
 
 
 def _labelled(rows: pl.DataFrame, how: How) -> pl.DataFrame:
@@ -187,6 +191,7 @@ def _unpaired(rows: pl.DataFrame, how: How) -> pl.DataFrame:
     """A pair as two rows of turns, the chosen answer a good one, the rejected a bad one."""
     import polars as pl
 
+    rows = disputed(rows, how)
     both = [
         _chosen(rows.with_columns(chosen=name), how).with_columns(label=name == "chosen") for name in ("chosen", "rejected")
     ]
@@ -201,7 +206,7 @@ _WAYS: dict[tuple[Kind, Kind], Callable[[pl.DataFrame, How], pl.DataFrame]] = {
     ("text", "text"): _same,
     ("turns", "turns"): _good,
     ("turns", "text"): _joined,
-    ("pair", "pair"): _same,
+    ("pair", "pair"): disputed,
     ("pair", "turns"): _chosen,
     ("group", "pair"): pairs,
     ("group", "turns"): best,
@@ -217,9 +222,13 @@ def reachable(kind: Kind, takes: Kind) -> bool:
 
 
 def written(rows: pl.DataFrame, kind: Kind, target: Target, how: How) -> pl.DataFrame:
-    """Rows that a dialect was read as, as rows of the target: `parent`, its columns, `problem`."""
+    """Rows that a dialect was read as, as rows of the target: `parent`, its columns, `problem`; `about` where it is known."""
     import polars as pl
 
     if kind in ("pair", "group") and "instruction" not in rows.columns:
         rows = rows.with_columns(lone_user(pl.col("turns")).alias("instruction"))
-    return target.write(_WAYS[kind, target.takes](rows, how), how)
+    rows = _WAYS[kind, target.takes](rows, how)
+    if "margin" in rows.columns and "margin" not in target.members:
+        rows = rows.with_columns(joined(about(margin=pl.col("margin")), pl.col("about")))
+    lines = target.write(rows, how)
+    return lines.with_columns(rows["about"]) if "about" in rows.columns else lines

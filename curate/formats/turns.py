@@ -8,12 +8,14 @@ ascending: then a row may give several lines, at least one.
 |-------|---------------------------------------------------------------------------------------------------------------|
 | turns | `turns` List(Struct{role, content}); optional: `messages` String, the chat as its JSON text, where it holds    |
 |       | more than turns do; `label` Boolean: whether the answer is a good one                                          |
-| pair  | `turns`: the prompt's; `chosen`, `rejected` String; optional: `instruction`, the prompt as one text             |
-| group | `turns`: the prompt's; `answers` List(Struct{text String, score Float64}), more is better, null unjudged;       |
-|       | optional: `instruction`                                                                                        |
+| pair  | `turns`: the prompt's; `chosen`, `rejected` String; optional: `instruction`, the prompt as one text; `margin`   |
+|       | Float64, by how much the chosen one is better                                                                  |
+| group | `turns`: the prompt's; `answers`, a list of `groups.answer_type`; optional: `instruction`                       |
 | text  | `text`                                                                                                        |
 
 A target may also take turns that are `labelled`, all of which have a column `label`.
+All kinds may have `about` String: what else is known of the row's answers (scores, who wrote them), as members of a JSON object
+without its braces (see `judged.about`).
 """
 
 from __future__ import annotations

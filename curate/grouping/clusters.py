@@ -21,9 +21,10 @@ BOOK_ROWS = 500_000
 class Clusters:
     """Rows numbered through all shards, each with what it is tied to.
 
-    to: int64[n], the row that each is tied to, itself if to none: the tie by the strongest method (exact, url, near), the most
-    similar one, the first. similarity, kind: of that tie. root: int64[n], the row that stands at the end of the ties: the one
-    that is kept. Rows that share a root are a cluster, and the root is the first of them in the order of `keep`.
+    to: int64[n], the row that each is tied to, itself if to none: the tie by the strongest method (exact, url, near,
+    semantic), the most similar one, the first. similarity, kind: of that tie. root: int64[n], the row that stands at the
+    end of the ties: the one that is kept. Rows that share a root are a cluster, and the root is the first of them in the order
+    of `keep`.
 
     A tie leads to a row that is kept before, so that ties make trees, and doubling their steps finds the roots in O(n log n).
     Memory: 33 bytes a row, 33 GB for 10^9, and the ties of one unit.

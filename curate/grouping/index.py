@@ -5,7 +5,8 @@
 
 Each run adds one generation, whole or not at all (it is written beside, and renamed). Nothing that is there is changed. A run
 over the very rows of a generation compares them with the generations before that one alone, and adds none: so a run that is
-repeated, or goes on after it was killed, gives what it gave. One run at a time may use an index.
+repeated, or goes on after it was killed, gives what it gave. One run at a time may use an index: the engine holds it locked
+(`Job.grows`), and a lock ends with its process.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Index", "digest_of"]
 
-LAYOUT = 1
+LAYOUT = 2
 """Changes when what is written does, or how keys are made."""
+
+START_OVER = "run the same command into a new output, or remove the unfinished one first"
 
 
 class Index:
@@ -54,8 +57,12 @@ class Index:
             shards += [generation / "shards" / f"{i:05d}" for i in range(about["shards"])]
         return shards
 
-    def add(self, rows: str, shards: Sequence[Path], kept: Sequence[pl.Series]) -> bool:
-        """Add a generation with these shards, unless it is there already. kept: for each row the id that stays for it."""
+    def add(self, rows: str, earlier: Sequence[Path], shards: Sequence[Path], kept: Sequence[pl.Series]) -> bool:
+        """Add a generation with these shards, unless it is there already. kept: for each row the id that stays for it.
+
+        earlier: the shards of the index that the rows were compared with. Raises UsageError when others have come since, which
+        only happens between two halves of a run that was stopped.
+        """
         import polars as pl
 
         from curate.io.files import atomic, writing
@@ -63,6 +70,8 @@ class Index:
         generations = self._generations()
         if any(about["rows"] == rows for _, about in generations):
             return False
+        if self.earlier(rows) != list(earlier):
+            raise UsageError(f"{self.folder}: another run added to the index while this one was stopped; {START_OVER}")
         number = len(generations) + 1
         place = self.folder / f".generation-{number:05d}.tmp"
         with writing(self.folder):
@@ -70,7 +79,7 @@ class Index:
             for i, (shard, winners) in enumerate(zip(shards, kept, strict=True)):
                 target = place / "shards" / f"{i:05d}"
                 target.mkdir(parents=True)
-                for name in ("keys.npy", "bounds.npz", "sets.npy"):
+                for name in ("keys.bin", "edges.bin", "bounds.bin", "sets.bin"):
                     _link(shard / name, target / name)
                 table = pl.read_parquet(shard / "rows.parquet", columns=["id"])
                 with atomic(target / "rows.parquet") as handle:

@@ -3,11 +3,13 @@
 A shard has a folder of its own, which says all that later stages, and later runs, must know of it:
 
     rows.parquet   id, row (number in the shard), and for `keep` how much it is wanted, of each row that has a text
-    keys.npy       entries of 21 bytes, in order of the top bits of their keys
-    bounds.npz     where each range of keys begins among them; where each row's set begins among the values
-    sets.npy       sets of shingles, 4 bytes a distinct shingle (method near)
+    keys.bin       entries of 21 bytes, in order of the top bits of their keys
+    edges.bin      where each range of keys begins among them, int64
+    bounds.bin     where each row's set begins among the values, and the end of the last, int64
+    sets.bin       sets of shingles, 4 bytes a distinct shingle (method near)
 
-A row is known by its place in `rows.parquet`. Keys are spread evenly, so ranges are about equally full.
+The arrays have no header, because each unit of work reads a little of every shard. A row is known by its place in
+`rows.parquet`. Keys are spread evenly, so ranges are about equally full.
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-__all__ = ["BAND", "EXACT", "KINDS", "RANGES", "SET", "SHARED", "UNITS", "URL", "entries", "put_shard", "ranges"]
+__all__ = ["BAND", "EXACT", "KINDS", "RANGES", "SEMANTIC", "SET", "SHARED", "UNITS", "URL", "entries", "put_shard", "ranges"]
 
-EXACT, URL, SET, BAND, SHARED = range(5)
-KINDS = ("exact", "url", "near", "near", "near")
+EXACT, URL, SET, BAND, SHARED, SEMANTIC = range(6)
+KINDS = ("exact", "url", "near", "near", "near", "semantic")
 """What a person calls them. SET: the same set of shingles; BAND: a band of the signature, so perhaps similar.
-SHARED: a band of the signature that is enough, as FineWeb has it."""
+SHARED: a band of the signature that is enough, as FineWeb has it; SEMANTIC: near by their vectors, without keys."""
 
 RANGES = 4096
 """Ranges of keys that can be read apart from one another: by their top 12 bits."""
@@ -59,18 +61,20 @@ def put_shard(folder: Path, rows: pl.DataFrame, tables: Sequence[NDArray[Any]], 
     import numpy as np
 
     from curate.analysis import text_buffers
-    from curate.grouping.occurrences import save
     from curate.io.files import atomic
+
+    def save(name: str, *arrays: NDArray[Any]) -> None:
+        with atomic(folder / name) as handle:
+            for array in arrays:
+                handle.write(array.data.cast("B") if array.size else b"")
 
     table = np.concatenate([_none(), *tables])
     part = (table["key"] >> np.uint64(52)).astype(np.uint16)
     order = np.argsort(part, kind="stable")
-    save(folder / "keys.npy", table[order])
-    edges = np.searchsorted(part[order], np.arange(RANGES + 1))
-    sizes = np.concatenate([np.zeros(1, np.int64), *sets[1::2]])
-    with atomic(folder / "bounds.npz") as handle:
-        np.savez(handle, edges=edges, sets=np.cumsum(sizes))
-    save(folder / "sets.npy", np.concatenate([np.zeros(0, np.uint32), *sets[0::2]]))
+    save("keys.bin", table[order])
+    save("edges.bin", np.searchsorted(part[order], np.arange(RANGES + 1)))
+    save("bounds.bin", np.cumsum(np.concatenate([np.zeros(1, np.int64), *sets[1::2]])))
+    save("sets.bin", *sets[0::2])
     with atomic(folder / "rows.parquet") as handle:
         rows.write_parquet(handle)
     offsets, ids = text_buffers(rows["id"])
@@ -84,17 +88,18 @@ def ranges(shards: Sequence[Path], unit: int) -> Iterator[tuple[NDArray[Any], ND
     """The entries of a unit's ranges, few at a time but ranges whole: `(entries, shard u4)`, in order of shards and rows."""
     import numpy as np
 
-    edges = []
-    for shard in shards:
-        with np.load(shard / "bounds.npz") as bounds:
-            edges.append(bounds["edges"][unit * RANGES // UNITS : (unit + 1) * RANGES // UNITS + 1])
-    tables = [np.load(shard / "keys.npy", mmap_mode="r") for shard in shards]
+    first, count = unit * RANGES // UNITS, RANGES // UNITS
+    edges = [np.fromfile(shard / "edges.bin", np.int64, count + 1, offset=8 * first) for shard in shards]
     sizes = np.sum([np.diff(edge) for edge in edges], axis=0) if edges else np.zeros(RANGES // UNITS, np.int64)
     # A cut wherever the running sum enters another share of ENTRIES.
     share = (np.cumsum(sizes) - sizes) // ENTRIES
+    kind = _none().dtype
     cuts = [0, *(np.flatnonzero(share[1:] != share[:-1]) + 1).tolist(), len(sizes)]
     for first, last in itertools.pairwise(cuts):
-        parts = [table[edge[first] : edge[last]] for table, edge in zip(tables, edges, strict=True)]
+        parts = [
+            np.fromfile(shard / "keys.bin", kind, edge[last] - edge[first], offset=kind.itemsize * edge[first])
+            for shard, edge in zip(shards, edges, strict=True)
+        ]
         number = np.repeat(np.arange(len(parts), dtype=np.uint32), [len(part) for part in parts])
         yield np.concatenate([_none(), *parts]), number
 

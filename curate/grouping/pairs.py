@@ -15,7 +15,7 @@ from curate.grouping.keys import BAND, SHARED, ranges
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Order", "match", "tie_type"]
+__all__ = ["Order", "match", "tie_table", "tie_type"]
 
 SET_BYTES = 64_000_000
 """Bytes of sets that are held at a time, a group at least."""
@@ -115,7 +115,7 @@ def _equal(table: NDArray[Any], shard: NDArray[Any], first: NDArray[Any], earlie
     later = np.flatnonzero(~first & (table["kind"] != BAND) & (shard >= earlier))
     head, kind = head[later], table["kind"][later]
     similarity = np.where(kind == SHARED, 0.0, 1.0)
-    return _table(shard[later], table["at"][later], shard[head], table["at"][head], similarity, kind)
+    return tie_table(shard[later], table["at"][later], shard[head], table["at"][head], similarity, kind)
 
 
 def _similar(order: Order, table: NDArray[Any], shard: NDArray[Any], threshold: float) -> tuple[NDArray[Any], int, int]:
@@ -156,7 +156,7 @@ def _similar(order: Order, table: NDArray[Any], shard: NDArray[Any], threshold: 
         short += missed
         gone, kept = row[some[after]], row[some[before]]
         high, low = np.uint64(32), np.uint64(0xFFFFFFFF)
-        found.append(_table(gone >> high, gone & low, kept >> high, kept & low, similarity, np.full(len(gone), BAND)))
+        found.append(tie_table(gone >> high, gone & low, kept >> high, kept & low, similarity, np.full(len(gone), BAND)))
     return np.concatenate(found), short, len(row)
 
 
@@ -173,8 +173,7 @@ class _Places:
         for shard in np.unique(self._shard):
             mine = slice(*np.searchsorted(self._shard, [shard, shard + 1]))
             at = (row[mine] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-            with np.load(shards[shard] / "bounds.npz") as bounds:
-                edges = bounds["sets"]
+            edges = np.fromfile(shards[shard] / "bounds.bin", np.int64)
             self._first[mine], self._last[mine] = edges[at], edges[at + 1]
         self.size = self._last - self._first
 
@@ -188,12 +187,12 @@ class _Places:
         shard = self._shard[some]
         for number in np.unique(shard):
             mine = some[slice(*np.searchsorted(shard, [number, number + 1]))]
-            values = np.load(self._shards[number] / "sets.npy", mmap_mode="r")
+            values = np.memmap(self._shards[number] / "sets.bin", np.uint32, "r")
             parts.append(gather(values, self._first[mine], self._last[mine]))
         return np.concatenate(parts), np.concatenate([[0], np.cumsum(self.size[some])])
 
 
-def _table(*columns: NDArray[Any]) -> NDArray[Any]:
+def tie_table(*columns: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
     ties = np.empty(len(columns[0]), tie_type())

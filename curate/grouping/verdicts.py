@@ -31,10 +31,7 @@ def decide(
     import numpy as np
     import polars as pl
 
-    rows = []
-    for shard in shards:
-        with np.load(shard / "bounds.npz") as bounds:
-            rows.append(len(bounds["sets"]) - 1)
+    rows = [(shard / "bounds.bin").stat().st_size // 8 - 1 for shard in shards]
     clusters = Clusters(rows, sorted((folder / "work" / "ties").glob("*.npy")))
     sizes = clusters.sizes()
     number = np.flatnonzero(sizes[clusters.root] > 1)
@@ -159,7 +156,11 @@ class DropDuplicates(Filter):
 
         def twins(batch: Batch) -> pl.DataFrame:
             similar = pl.lit(" (similarity ") + pl.col("similarity").round(3).cast(pl.String) + pl.lit(")")
-            named = {"near": pl.col("tied_to") + similar.fill_null(" (a band of the signature)")}
+            cosine = pl.lit(" (cosine ") + pl.col("similarity").round(3).cast(pl.String) + pl.lit(")")
+            named = {
+                "near": pl.col("tied_to") + similar.fill_null(" (a band of the signature)"),
+                "semantic": pl.col("tied_to") + cosine,
+            }
             return verdicts(batch).select(
                 pl.when((pl.col("method") == name) & ~pl.col("stays"))
                 .then(named.get(name, pl.col("tied_to")))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.errors import CurateError, InputError
+from curate.errors import CurateError, InputError, UsageError
+from schemas import tokenizer_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from curate.io.bpe import ByteLevelBPE
+    from curate.io.tiktoken import RanksPattern
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "load_tokenizer"]
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -49,16 +52,31 @@ class Encoder:
     vocab_size: int
     eos_token: str
     eos_id: int
-    _ids: Callable[[list[str]], list[list[int]]]
+    _ids: Callable[[list[str]], Sequence[Sequence[int] | NDArray[Any]]]
     _fast: ByteLevelBPE | str
     """The fast path, or why there is none."""
+    digest: str
+    """Of what decides the ids: `schemas.tokenizer_digest`, or of a sentencepiece model's file."""
+    note: str = ""
+    """What was known or guessed of a ranks file."""
+    _made: str | None = None
+    """The tokenizer.json that a ranks file was made into."""
+    bos_id: int | None = None
+    """The id that opens a text, where the tokenizer names one. `encode` never adds it."""
 
     @classmethod
-    def load(cls, tokenizer: str, eos_token: str | None, *, parallel: bool) -> Encoder:
-        """The tokenizer at a path (folder, tokenizer.json, or .model), on all cores or on one.
+    def load(
+        cls, tokenizer: str, eos_token: str | None, *, parallel: bool, split_pattern: RanksPattern | None = None
+    ) -> Encoder:
+        """The tokenizer at a path (folder, tokenizer.json, .model, or tiktoken's ranks), on all cores or on one.
 
-        Raises InputError when there is none, or when it has no token to close documents with.
+        `split_pattern`: how text is cut, of a ranks file. Raises InputError when there is none, or when it has no token to
+        close documents with; UsageError for a `split_pattern` where the tokenizer says that itself.
         """
+        from tokenizers import Tokenizer
+
+        from curate.io.tiktoken import convert, is_ranks
+
         path = Path(tokenizer)
         if path.is_dir():
             # The folder of a job holds its results in data/.
@@ -68,7 +86,15 @@ class Encoder:
                 raise InputError(f"{path}: no tokenizer.json or tokenizer.model there; train one with `curate tokenizer train`")
             path = found[0]
         if not path.is_file():
-            raise InputError(f"{path}: no such tokenizer; give a folder with a tokenizer.json, that file, or a .model")
+            raise InputError(
+                f"{path}: no such tokenizer; give a folder with a tokenizer.json, that file, a .model or .tiktoken"
+            )
+        if is_ranks(path):
+            made = convert(path, split_pattern, eos_token)
+            encoder = _from_library(path, Tokenizer.from_str(made.source), made.eos, parallel)
+            return replace(encoder, note=made.note, _made=made.source)
+        if split_pattern is not None:
+            raise UsageError(f"split_pattern: goes with a tiktoken ranks file; {path} says itself how text is cut")
         return (_load_sentencepiece if path.suffix == ".model" else _load_json)(path, eos_token, parallel)
 
     @property
@@ -128,7 +154,7 @@ class Encoder:
     def _by_library(self, texts: pl.Series) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         import numpy as np
 
-        # The libraries hand out one list a text, so there is a loop over texts, not over tokens.
+        # The libraries hand out one list or array a text, so there is a loop over texts, not over tokens.
         encoded = self._ids(texts.to_list())
         lengths = np.fromiter((len(ids) + 1 for ids in encoded), np.int64, len(encoded))
         ends = np.cumsum(lengths)
@@ -145,6 +171,13 @@ class Encoder:
         """Copy the tokenizer's files; its configuration names the end-of-text token that was used."""
         from curate.io.files import atomic
 
+        if self._made is not None:
+            config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": self.eos_token}
+            config["clean_up_tokenization_spaces"] = False
+            for name, content in (("tokenizer.json", self._made), ("tokenizer_config.json", json.dumps(config, indent=2))):
+                with atomic(folder / name) as file:
+                    file.write((content + "\n").encode())
+            return
         names = TOKENIZER_FILES if self.path.name in TOKENIZER_FILES else (*TOKENIZER_FILES[1:-1], self.path.name)
         for name in names:
             source = self.path.with_name(name)
@@ -153,7 +186,7 @@ class Encoder:
                 with atomic(folder / _usual(name)) as file, source.open("rb") as from_:
                     shutil.copyfileobj(from_, file)
         config = _config(self.path)
-        if self.path.suffix == ".json" and _eos_token(config) != self.eos_token:
+        if self.path.suffix == ".json" and _special(config, "eos_token") != self.eos_token:
             config = {"tokenizer_class": "PreTrainedTokenizerFast", **config, "eos_token": self.eos_token}
             with atomic(folder / "tokenizer_config.json") as file:
                 file.write((json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
@@ -175,23 +208,36 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _eos_token(config: dict[str, Any]) -> str | None:
-    """The end-of-text token of a tokenizer_config.json: a string, or an object that holds one."""
-    token = config.get("eos_token")
+def _special(config: dict[str, Any], name: str) -> str | None:
+    """A special token of a tokenizer_config.json: a string, or an object that holds one."""
+    token = config.get(name)
     return token.get("content") if isinstance(token, dict) else token
 
 
-def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
+def load_tokenizer(path: Path) -> Any:
+    """A tokenizer.json for the tokenizers library. Raises InputError."""
     from tokenizers import Tokenizer
 
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        return Tokenizer.from_file(str(path))
     # The library raises a bare Exception for a file that is not a tokenizer.
     except Exception as error:
         raise InputError(f"{path}: not a tokenizer: {error}") from error
-    eos = eos_token or _eos_token(_config(path))
+
+
+def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
+    tokenizer = load_tokenizer(path)
+    config = _config(path)
+    eos = eos_token or _special(config, "eos_token")
     if eos is None:
         raise InputError(f"{path}: no tokenizer_config.json beside it names an eos_token; set eos_token")
+    bos = _special(config, "bos_token")
+    bos_id = None if bos is None else tokenizer.token_to_id(bos)
+    return replace(_from_library(path, tokenizer, eos, parallel), bos_id=bos_id)
+
+
+def _from_library(path: Path, tokenizer: Any, eos: str, parallel: bool) -> Encoder:
+    """The encoder of a tokenizer of the tokenizers library."""
     eos_id = tokenizer.token_to_id(eos)
     if eos_id is None:
         raise InputError(f"{path}: has no token {eos!r} to close documents with; set eos_token")
@@ -204,8 +250,10 @@ def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
         with _parallelism(parallel):
             return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
+    source = tokenizer.to_str()
     # Ids may have holes, so the count of tokens is not the limit.
-    return Encoder(path, max(tokenizer.get_vocab().values()) + 1, eos, eos_id, ids, _fast_path(tokenizer.to_str()))
+    vocab_size = max(tokenizer.get_vocab().values()) + 1
+    return Encoder(path, vocab_size, eos, eos_id, ids, _fast_path(source), _digest(source))
 
 
 @functools.lru_cache(maxsize=1)
@@ -214,6 +262,11 @@ def _fast_path(source: str) -> ByteLevelBPE | str:
     from curate.io.bpe import read_bpe
 
     return read_bpe(source)
+
+
+@functools.lru_cache(maxsize=1)
+def _digest(source: str) -> str:
+    return tokenizer_digest(json.loads(source))
 
 
 def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
@@ -227,12 +280,16 @@ def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> En
     if eos_id < 0 or processor.is_unknown(eos_id):
         raise InputError(f"{path}: has no token {eos_token or '</s>'!r} to close documents with; set eos_token")
     threads = (os.cpu_count() or 1) if parallel else 1
+    digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
-    def ids(texts: list[str]) -> list[list[int]]:
-        encoded: list[list[int]] = processor.encode(texts, out_type=int, num_threads=threads)
+    def ids(texts: list[str]) -> list[NDArray[Any]]:
+        # Arrays: lists of numbers take a third of the time again.
+        encoded: list[NDArray[Any]] = processor.encode(texts, out_type="numpy", num_threads=threads)
         return encoded
 
-    return Encoder(path, processor.vocab_size(), processor.id_to_piece(eos_id), eos_id, ids, "sentencepiece model")
+    bos_id = processor.bos_id() if processor.bos_id() >= 0 else None
+    eos = processor.id_to_piece(eos_id)
+    return Encoder(path, processor.vocab_size(), eos, eos_id, ids, "sentencepiece model", digest, bos_id=bos_id)
 
 
 @contextlib.contextmanager

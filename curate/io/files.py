@@ -22,7 +22,13 @@ __all__ = ["Kind", "Piece", "Shard", "Source", "atomic", "cut", "open_bytes", "r
 Kind = Literal["jsonl", "json", "parquet", "arrow", "csv", "tsv", "text", "html", "warc", "pdf", "hub"]
 
 SHARD_BYTES = 64 << 20
-"""Input bytes in one unit of work. Small enough that a killed run loses seconds, large enough that starting one is free."""
+"""Most input bytes in a unit of work. Small enough that a killed run loses seconds, large enough that starting one is free."""
+
+LEAST_SHARD_BYTES = 8 << 20
+"""Input is not cut smaller than this: as much as is read at a time."""
+
+FEWEST_SHARDS = 16
+"""As many units are made of an input that is large enough: three of them would keep two workers busy for half of the time."""
 
 FILES_PER_SHARD = 2000
 """Most small files in one shard: bounds the list that travels to a worker."""
@@ -248,27 +254,28 @@ def open_raw(address: str) -> IO[bytes]:
 
 
 def cut(sources: Sequence[Source]) -> list[Shard]:
-    """Cut sources into shards of about SHARD_BYTES.
+    """Cut sources into shards of about SHARD_BYTES, or the FEWEST_SHARDS-th part of all if that is less.
 
     A plain JSONL file is cut at byte positions (a reader takes the lines that start within its bytes), a Parquet file at
     row groups; other files stay whole. Small pieces that follow one another share a shard.
     """
     pieces: list[tuple[Piece, int]] = []
+    most = min(SHARD_BYTES, max(LEAST_SHARD_BYTES, sum(source.size for source in sources) // FEWEST_SHARDS))
     for source in sources:
-        if source.kind == "jsonl" and not source.compressed and source.size > SHARD_BYTES:
-            parts = -(-source.size // SHARD_BYTES)
+        if source.kind == "jsonl" and not source.compressed and source.size > most:
+            parts = -(-source.size // most)
             edges = [source.size * i // parts for i in range(parts + 1)]
             for a, b in itertools.pairwise(edges):
                 pieces.append((Piece(source=source, start=a, end=b, share=(b - a) / source.size), b - a))
-        elif source.kind == "parquet" and source.size > SHARD_BYTES:
-            pieces += _row_groups(source)
+        elif source.kind == "parquet" and source.size > most:
+            pieces += _row_groups(source, most)
         else:
             pieces.append((Piece(source=source), source.size * (4 if source.compressed else 1)))
     shards: list[Shard] = []
     group: list[Piece] = []
     size = 0
     for piece, weight in pieces:
-        if group and (size + weight > SHARD_BYTES or len(group) == FILES_PER_SHARD):
+        if group and (size + weight > most or len(group) == FILES_PER_SHARD):
             shards.append(Shard(index=len(shards), pieces=tuple(group)))
             group, size = [], 0
         group.append(piece)
@@ -278,7 +285,7 @@ def cut(sources: Sequence[Source]) -> list[Shard]:
     return shards
 
 
-def _row_groups(source: Source) -> list[tuple[Piece, int]]:
+def _row_groups(source: Source, most: int) -> list[tuple[Piece, int]]:
     import pyarrow.parquet as pq
 
     with open_raw(source.address) as handle:
@@ -291,7 +298,7 @@ def _row_groups(source: Source) -> list[tuple[Piece, int]]:
     start = size = 0
     for i, group in enumerate(sizes):
         size += group
-        if size >= SHARD_BYTES or i == len(sizes) - 1:
+        if size >= most or i == len(sizes) - 1:
             pieces.append((Piece(source=source, start=start, end=i + 1, share=size / sum(sizes)), size))
             start, size = i + 1, 0
     return pieces

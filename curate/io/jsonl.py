@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from curate.io.files import Piece, Source, open_bytes
-from curate.io.rows import EXCERPT, REST, Chunk, Reject, Take
+from curate.io.rows import EXCERPT, PLACE, REST, Chunk, Reject, Take
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,7 +42,7 @@ def read_jsonl(piece: Piece, take: Take) -> Iterator[Chunk]:
             if piece.start == 0 and place.lines == 0:
                 block, note = _without_bom(block)
                 notes = [f"{source.name}: {note}"] if note else []
-            chunk = parse(block, source, place.lines_before, take)
+            chunk = parse(block, source, place.lines_before, take, place.lines)
             chunk.notes = notes
             place.lines += count_lines(block)
             yield chunk
@@ -53,6 +53,7 @@ class _Place:
 
     def __init__(self, piece: Piece, handle: IO[bytes]) -> None:
         self.lines = 0
+        self._source = piece.source
         self._start = piece.start
         self._handle = handle
         self._before = 0 if piece.start == 0 else None
@@ -61,18 +62,26 @@ class _Place:
         if self._before is None:
             # The piece has the lines that begin in it, so what counts is how many begin before it.
             here = self._handle.tell()
-            self._before = 1 + _count_breaks(self._handle, self._start - 1)
+            self._before = 1 + _breaks_before(self._source, self._handle, self._start - 1)
             self._handle.seek(here)
         return self._before + self.lines
 
 
-def _count_breaks(handle: IO[bytes], end: int) -> int:
-    """Line breaks in the first `end` bytes of a file."""
-    handle.seek(0)
-    breaks = 0
-    while end > 0 and (block := handle.read(min(BLOCK_BYTES, end))):
+_counted: dict[Source, dict[int, int]] = {}
+"""Line breaks before places in a file, as far as this process has counted: else a file of n pieces would be read n/2 times."""
+
+
+def _breaks_before(source: Source, handle: IO[bytes], end: int) -> int:
+    """Line breaks in the first `end` bytes of a file, counted on from the nearest place before that was counted to."""
+    known = _counted.setdefault(source, {0: 0})
+    begin = max(place for place in tuple(known) if place <= end)
+    breaks = known[begin]
+    handle.seek(begin)
+    left = end - begin
+    while left > 0 and (block := handle.read(min(BLOCK_BYTES, left))):
         breaks += block.count(b"\n")
-        end -= len(block)
+        left -= len(block)
+    known[end] = breaks
     return breaks
 
 
@@ -145,8 +154,9 @@ def _without_bom(block: bytes) -> tuple[bytes, str]:
     return block, ""
 
 
-def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: Take) -> Chunk:
-    """Rows of a block of whole lines. `lines_before` is asked only if an id or an error needs the number of a line."""
+def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: Take, of_piece: int = 0) -> Chunk:
+    """Rows of a block of whole lines. `lines_before` is asked only if an id or an error needs the number of a line;
+    `of_piece`: how many lines of the piece come before the block."""
     import numpy as np
     import polars as pl
 
@@ -196,6 +206,8 @@ def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: T
     ids = pl.select(pl.coalesce(ids, pl.lit(f"{source.name}:") + numbers.cast(pl.String))).to_series()
     if take.whole:
         columns["record"] = series(*spans(data, np.asarray(scan.start), np.asarray(scan.end)))
+    if take.places:
+        columns[PLACE[2]] = lines + (of_piece + 1)
     frame = pl.DataFrame({"id": ids, **columns})
     if not take.whole:
         frame = frame.with_columns(rest.alias(REST))
@@ -233,12 +245,13 @@ def spans(data: Any, start: Any, end: Any) -> tuple[Any, Any]:
     """Buffers of the strings that stand at spans of `data`."""
     import numpy as np
 
-    lengths = end - start
-    offsets = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    # Positions of the bytes to take: each span's start, counted on within the span.
-    index = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], lengths)
-    return offsets, data[index]
+    from curate.kernels.json_scan import take_spans
+
+    offsets = np.zeros(len(start) + 1, np.int64)
+    np.cumsum(end - start, out=offsets[1:])
+    taken = np.empty(offsets[-1], np.uint8)
+    take_spans(data, start, offsets, taken)
+    return offsets, taken
 
 
 def _excerpt(block: bytes, start: int, end: int) -> str:

@@ -10,7 +10,7 @@ from curate.io import documents, pdf, warc
 from curate.io.files import Kind, Piece, Shard, Source, open_bytes, open_raw
 from curate.io.json_array import read_json
 from curate.io.jsonl import BLOCK_BYTES, read_jsonl
-from curate.io.rows import EXCERPT, Chunk, Reject, Take, holds_bytes
+from curate.io.rows import EXCERPT, PLACE, Chunk, Reject, Take, holds_bytes
 from curate.io.utf8 import Utf8
 
 if TYPE_CHECKING:
@@ -28,16 +28,35 @@ def read(shard: Shard, take: Take) -> Iterator[Chunk]:
     Raises InputError when a file cannot be opened or lacks the columns; rows that cannot be read come as rejects.
     """
     for piece in shard.pieces:
-        source = piece.source
-        if source.kind == "jsonl":
-            yield from read_jsonl(piece, take)
-            continue
-        if source.kind == "json":
-            yield from read_json(piece, take)
-            continue
+        yield from _placed(piece, _read(piece, take)) if take.places else _read(piece, take)
+
+
+def _read(piece: Piece, take: Take) -> Iterator[Chunk]:
+    source = piece.source
+    if source.kind == "jsonl":
+        yield from read_jsonl(piece, take)
+    elif source.kind == "json":
+        yield from read_json(piece, take)
+    else:
         for chunk in READERS[source.kind](piece):
             chunk.frame = _fit(chunk.frame, source, take)
             yield chunk
+
+
+def _placed(piece: Piece, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The chunks with where each row stands; see `PLACE`. Lines are known of JSON alone, else rows are counted."""
+    import polars as pl
+
+    file, start, line = PLACE
+    rows = 0
+    for chunk in chunks:
+        height = chunk.frame.height
+        if line not in chunk.frame.columns:
+            chunk.frame = chunk.frame.with_columns(pl.int_range(rows + 1, rows + 1 + height, eager=True).alias(line))
+        rows += height
+        name, begins = pl.lit(piece.source.name).alias(file), pl.lit(piece.start, pl.Int64).alias(start)
+        chunk.frame = chunk.frame.with_columns(name, begins)
+        yield chunk
 
 
 def _parquet(piece: Piece) -> Iterator[Chunk]:

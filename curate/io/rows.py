@@ -10,10 +10,14 @@ from curate.declare import Options
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["EXCERPT", "MAX_PAGE_BYTES", "PAGE_BYTES", "REST", "Chunk", "Reject", "Take", "frame_of", "holds_bytes"]
+__all__ = ["EXCERPT", "MAX_PAGE_BYTES", "PAGE_BYTES", "PLACE", "REST", "Chunk", "Reject", "Take", "frame_of", "holds_bytes"]
 
 REST = "_rest"
 """Column with the members of a JSONL line that no column holds: verbatim JSON text, without braces."""
+
+PLACE = ("_file", "_start", "_line")
+"""Columns that say where a row stands: the file's name, where in it the piece begins that was read (bytes, or row groups of
+Parquet), and the line of that piece, from 1; in files without lines, the row. No reader counts the lines before its piece."""
 
 EXCERPT = 2000
 """Characters of an unreadable line that are kept with its rejection."""
@@ -60,6 +64,8 @@ class Take(Options):
     """Those of `also` that every row must hold; they may be null."""
     replaced: tuple[str, ...] = ()
     """Columns that steps write: an input's own column of that name goes."""
+    places: bool = False
+    """Whether rows come with the columns of `PLACE`."""
 
 
 class Reject(NamedTuple):

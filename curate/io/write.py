@@ -34,6 +34,7 @@ class RowWriter:
     json_columns: string columns that hold JSON text and are written as it is.
     types: for Parquet, the type of each member of the rest that becomes a column (see `rest_types`).
     scores: columns of scores, which are written whole: see `json_lines`.
+    level: of zstandard; books that few will open are packed at 1, in a third of the time, an eighth larger.
     Memory: one frame. Raises OutputError when the disk is full or the place cannot be written.
     """
 
@@ -46,6 +47,7 @@ class RowWriter:
         json_columns: tuple[str, ...] = (),
         types: dict[str, str] | None = None,
         scores: tuple[str, ...] = (),
+        level: int = 3,
     ) -> None:
         self.path = path
         self.rows = 0
@@ -55,6 +57,7 @@ class RowWriter:
         self._json = json_columns
         self._types = types or {}
         self._scores = scores
+        self._level = level
         self._stack = contextlib.ExitStack()
         self._handle: IO[bytes] | None = None
         self._parquet: Any = None
@@ -95,7 +98,7 @@ class RowWriter:
         if self._save_as == "jsonl.zst":
             import zstandard
 
-            packed = zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(raw, closefd=False)
+            packed = zstandard.ZstdCompressor(level=self._level, write_checksum=True).stream_writer(raw, closefd=False)
             return cast(IO[bytes], self._stack.enter_context(packed))
         return raw
 
@@ -151,7 +154,7 @@ def json_lines(
     from curate.kernels import json_write
 
     if alone is not None:
-        if REST in frame.columns:
+        if REST in frame.columns and (frame[REST].fill_null("") != "").any():
             frame = frame.with_columns(_wrapped(alone))
         return json_write.join_values(*text_buffers(frame.get_column(alone))).data
     parts: list[tuple[Any, Any, Any]] = []

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
 from curate.declare import Reading, Rows, RowsJob, Stage
 from curate.errors import UsageError
-from curate.formats.dialects import DialectName, check, kind_of
+from curate.formats.dialects import DialectChoice, DialectName, becomes, check, kind_of
 from curate.formats.how import Loss, Pairs
+from curate.formats.named import named_columns
 from curate.formats.targets import TARGETS, TargetName
 from curate.formats.templates import check_template
 from curate.steps.convert import Convert as ConvertStep
@@ -32,11 +33,10 @@ _LOST = {
 class Convert(RowsJob):
     """Convert rows to one of the four formats (text, instruction, chat, preference) or to the layout of another tool.
 
-    Knows Alpaca, Dolly, ShareGPT, OpenAI messages, prompt/completion, DPO, HH-RLHF and ranked ShareGPT rows, and tells them
-    apart row by row. `signatures` and `sections` make instruction pairs from the structure of a
-    text. What a format cannot hold is never
-    left out silently: such rows are dropped with the reason. Three conversions leave something out by their nature: chat to
-    text (who spoke), preference to instruction and to chat (the rejected answer).
+    Knows the dialects that fine-tuning data is published in (Alpaca, ShareGPT, OpenAI messages, DPO, ...: see `--dialect`),
+    tells them apart row by row, and says which it met. `signatures` and `sections` make instruction pairs from the structure of
+    a text. What a format cannot hold is never left out silently: such rows are dropped with the reason. Three conversions leave
+    something out by their nature: chat to text (who spoke), preference to instruction and to chat (the rejected answer).
     """
 
     job: Literal["convert"] = "convert"
@@ -44,7 +44,7 @@ class Convert(RowsJob):
         description="The format to write, or the layout of another tool: what TRL's trainers take, OpenAI's fine-tuning, "
         "ShareGPT, Alpaca with history."
     )
-    dialect: Literal["auto"] | DialectName = Field(
+    dialect: DialectChoice = Field(
         "auto",
         description="What the rows are; auto: told for each row by its members. `alpaca` and `messages` are our own "
         "instruction and chat formats too; `signatures` is text whose documented call signatures become pairs, `sections` "
@@ -72,7 +72,13 @@ class Convert(RowsJob):
         "a tokenizer that has one; default: the contents with blank lines between, and who spoke is lost.",
     )
 
-    def source(self) -> Literal["auto"] | DialectName:
+    columns: tuple[str, ...] = Field(
+        (),
+        description="Members or columns that go by another name in the rows, as `instruction=Question,output=Answer`: the name "
+        "that a dialect knows, and the one in the rows.",
+    )
+
+    def source(self) -> DialectChoice:
         """The dialect to read: the one given, else that of the format given."""
         return _OWN[self.format] if self.dialect == "auto" and self.format != "auto" else self.dialect
 
@@ -87,8 +93,11 @@ class Convert(RowsJob):
         from curate.formats.convert import dialect_of
 
         if source == "auto" and (row := first()) is not None:
-            source = dialect_of(row, self.text_column)
-        way = (kind_of(source), TARGETS[self.to].takes)
+            source = dialect_of(row, self.text_column, named_columns(self.columns))
+        if source in get_args(DialectName) and self.to not in becomes(source):
+            return (f"the first row is read as {source}, which becomes {', '.join(becomes(source))}, but not {self.to}",)
+        takes = TARGETS[self.to].takes
+        way = (kind_of(source, takes), takes)
         lost = [_LOST[way]] if way in _LOST and not (way == ("turns", "text") and self.template) else []
         if "system" in self.lose:
             lost.append("system prompts are lost")
@@ -99,6 +108,7 @@ class Convert(RowsJob):
     def stages(self) -> tuple[Stage, ...]:
         """Raises UsageError, saying what is possible, when the dialect given cannot become the format."""
         dialect = self.source()
+        named_columns(self.columns)
         check(self.to, dialect)
         if self.template is not None:
             if self.to != "text":
@@ -117,5 +127,6 @@ class Convert(RowsJob):
             pairs=self.pairs,
             lose=self.lose,
             template=self.template,
+            columns=self.columns,
         )
         return (Rows(steps=(step,)),)

@@ -12,6 +12,8 @@ from curate.grouping.facts import Compare, Keep, Normalize
 from curate.grouping.index import Index, digest_of
 from curate.grouping.inside import Inside, InsideMethod
 from curate.grouping.keys import BAND, EXACT, SET, SHARED, UNITS, URL
+from curate.grouping.pairs import Order
+from curate.grouping.semantic import Semantic
 from curate.grouping.verdicts import DropDuplicates, MarkDuplicates
 
 if TYPE_CHECKING:
@@ -38,21 +40,31 @@ class Dedupe(RowsJob):
     A group of rows with one key is compared pair by pair up to 64 rows; in a larger one each row is compared with the first
     64 that resemble none before them (`compared_in_part` in the stats counts rows for which these were not all).
 
+    `semantic` compares rows by vectors that they hold or that a model makes: groups of a k-means, each row in two of them, and
+    the exact cosine in each group (SemDeDup, Abbas et al. 2023). Up to 8,192 rows are one group, where no pair is missed. On
+    180 MB of versions of documentation (19,586 rows, static vectors of 256 numbers, threshold 0.95) 99.9 of 100 rows that go
+    when all pairs are compared went with 40 groups, 99.4 with 600; `semantic_groups` trades time for it.
+
     `line`, `paragraph` and `span` come after: of the rows that stay, they take text out (text format only).
 
     Cost: O(bytes). On disk while the job runs a row takes 21 bytes a key (one a band, one a method) and 4 a distinct n-gram:
     3.2 kB with the defaults for 700 words. In memory 33 bytes a row when clusters are drawn, once; a worker holds 2 million
     keys and 64 MB of sets at a time, or one group. At 10^9 rows of 700 words: 3.2 TB of disk, 33 GB of memory.
+    With `semantic` a row takes 2 bytes a dimension more and 32, a worker less than 500 MB, whatever the input. At 10^9 rows of
+    256 dimensions that is 544 GB of disk, 44,722 groups, and 2 x 10^16 operations each to find the groups of the rows and to
+    compare the rows in them: at 100 GFLOP/s a core 65 hours each, if groups are even. A group of m rows costs m^2 products
+    (`largest_group` in the stats).
     """
 
     grows: ClassVar[tuple[str, ...]] = ("index",)
 
     job: Literal["dedupe"] = "dedupe"
-    methods: tuple[Literal["url", "exact", "near", "line", "paragraph", "span"], ...] = Field(
+    methods: tuple[Literal["url", "exact", "near", "semantic", "line", "paragraph", "span"], ...] = Field(
         ("exact", "near"),
         min_length=1,
-        description="url: one address; exact: equal texts; near: similar words. line, paragraph and span take out of a "
-        "text what an earlier row holds already: lines or paragraphs of the same words, runs of `span_words` words.",
+        description="url: one address; exact: equal texts; near: similar words; semantic: near by an embedding. line, "
+        "paragraph and span take out of a text what an earlier row holds already: lines or paragraphs of the same words, "
+        "runs of `span_words` words.",
     )
     compare: Compare = Field(
         "row",
@@ -86,6 +98,28 @@ class Dedupe(RowsJob):
         description="Bands of the signature, with `rows`; default: so that a pair at `threshold` meets in 99 of 100.",
     )
     rows: int | None = Field(None, ge=1, description="Rows of the signature in a band; default: see `bands`.")
+    embedding_column: str | None = Field(
+        None, description="For semantic: where the vector of a row stands, a list of numbers, in every row as many."
+    )
+    embedding_model: str | None = Field(
+        None,
+        description="For semantic: folder of a model that makes the vectors: static token vectors (model.safetensors and "
+        "tokenizer.json, as model2vec writes them), or a transformer (the mean of its last hidden states; extra `embed`).",
+    )
+    semantic_threshold: float = Field(
+        0.95,
+        gt=-1,
+        le=1,
+        description="Cosine from which rows are semantic duplicates. What is near depends on the model: see the cosines in "
+        "`clusters/` before you trust a threshold.",
+    )
+    semantic_groups: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Groups by k-means within which `semantic` compares rows; fewer find more pairs, and take longer. "
+        "Default: one up to 8,192 rows, so that all pairs are met; then one for each 4,096 rows, at most sqrt(2 x rows).",
+    )
     keep: Keep = Field(
         "first",
         description="Which row of a cluster is kept: the first, the longest, the newest (by `date_column`), the best (highest "
@@ -134,6 +168,10 @@ class Dedupe(RowsJob):
             raise ValueError("variant fineweb takes n-grams of words, and 112 permutations or more")
         if self.index is not None and not self._whole_rows():
             raise ValueError("an index serves the methods url, exact and near")
+        if self.index is not None and "semantic" in self.methods:
+            raise ValueError("an index serves the methods url, exact and near: run semantic on its own, without one")
+        if (self.embedding_column is not None) + (self.embedding_model is not None) != ("semantic" in self.methods):
+            raise ValueError("method semantic needs embedding_column or embedding_model, one of the two, and nothing else does")
         if (self.keep == "source") != bool(self.sources):
             raise ValueError("keep source needs sources, the ones to keep first, and nothing else does")
         return self
@@ -141,21 +179,36 @@ class Dedupe(RowsJob):
     def needs(self) -> tuple[str, ...]:
         """Columns besides the text that the job reads."""
         column = {"newest": self.date_column, "best": self.score_column}.get(self.keep)
-        wanted = (self.source_column, *([column] if column else []), *([self.url_column] if "url" in self.methods else []))
-        return wanted if self._whole_rows() else ()
+        others = [column, self.embedding_column, self.url_column if "url" in self.methods else None]
+        return (self.source_column, *(name for name in others if name)) if self._whole_rows() else ()
 
     def stages(self) -> tuple[Stage, ...]:
+        # Vectors come first: what is wrong with them is told at once.
+        embed, *meet = self._semantic().stages(self._order)
+        semantic = "semantic" in self.methods
         whole: tuple[Stage, ...] = (
+            *((embed,) if semantic else ()),
             Shards("sign", self._sign, releases_gil=True),
             *((Single("earlier", self._find_earlier),) if self.index is not None else ()),
             Exchange("match", UNITS, self._match, releases_gil=True),
+            *(meet if semantic else ()),
             Single("cluster", self._cluster),
         )
         inside = self._inside()
         return (*(whole if self._whole_rows() else ()), *inside.stages(self._gone), Rows((), left=self._steps))
 
     def _whole_rows(self) -> bool:
-        return bool({"url", "exact", "near"} & set(self.methods))
+        return bool({"url", "exact", "near", "semantic"} & set(self.methods))
+
+    def _semantic(self) -> Semantic:
+        return Semantic(
+            column=self.embedding_column,
+            model=self.embedding_model,
+            compare=self.compare,
+            threshold=self.semantic_threshold,
+            groups=self.semantic_groups,
+            seed=self.seed,
+        )
 
     def _inside(self) -> Inside:
         methods = tuple(method for method in self.methods if method in get_args(InsideMethod))
@@ -183,13 +236,14 @@ class Dedupe(RowsJob):
 
     def peak_memory(self, bytes: int, rows: int) -> int | None:
         """A worker's chunks, the keys and sets that it holds, and what the docstring of the job states for a row."""
-        return 800_000_000 + 33 * rows
+        return 800_000_000 + 33 * rows + (500_000_000 if "semantic" in self.methods else 0)
 
     def disk(self, bytes: int) -> int | None:
-        """The rows that stay, and while the job runs keys (about 14 for each of 4.5 kB) and sets (0.6 of the text)."""
+        """The rows that stay, and while the job runs keys (about 14 for each of 4.5 kB), sets (0.6 of the text), vectors."""
         kept = super().disk(bytes)
         near = bytes * 6 // 10 if "near" in self.methods else 0
-        return None if kept is None else kept + near + bytes * 21 * 16 // 4500
+        vectors = bytes * 544 // 4500 if "semantic" in self.methods else 0
+        return None if kept is None else kept + near + vectors + bytes * 21 * 16 // 4500
 
     def banding(self) -> tuple[int, int]:
         """`(bands, rows)`: the most rows a band, and then the fewest bands, by which a pair at the threshold meets.
@@ -242,10 +296,10 @@ class Dedupe(RowsJob):
         from curate.analysis import buffers, text_buffers
         from curate.grouping.facts import canonical_urls, letters
         from curate.grouping.keys import entries
+        from curate.kernels.folded_words import folded_hashes
         from curate.kernels.hashing import hash128
         from curate.kernels.minhash import bands, minhash
         from curate.kernels.shingles import character_hashes, shingle_sets
-        from curate.kernels.words import word_hashes
 
         at = np.arange(first, first + len(batch))
         found = []
@@ -263,7 +317,7 @@ class Dedupe(RowsJob):
             sets += [np.zeros(0, np.uint32), np.zeros(len(at), np.int64)]
             return found + self._fineweb_keys(batch, at)
         if self.unit == "words":
-            grams = shingle_sets(*word_hashes(*batch.share(buffers), self.splitter), self.ngram)
+            grams = shingle_sets(*folded_hashes(*batch.share(buffers), self.splitter), self.ngram)
         else:
             text = batch.text.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
             grams = shingle_sets(*character_hashes(*text_buffers(text)), self.ngram)
@@ -315,13 +369,16 @@ class Dedupe(RowsJob):
     def _match(self, work: Work) -> Result:
         """Ties of rows that share a key of the unit's ranges."""
         from curate.grouping.occurrences import save
-        from curate.grouping.pairs import Order, match
+        from curate.grouping.pairs import match
 
-        earlier = self._earlier(work)
-        order = Order([*earlier, *self._shards(work)], len(earlier), self.keep != "first")
-        ties, counts = match(order, work.index, self.threshold)
+        ties, counts = match(self._order(work), work.index, self.threshold)
         save(work.folder / "work" / "ties" / f"{work.index:02d}.npy", ties)
         return dict(counts)
+
+    def _order(self, work: Work) -> Order:
+        """Which rows come before which, of those of earlier runs and ours."""
+        earlier = self._earlier(work)
+        return Order([*earlier, *self._shards(work)], len(earlier), self.keep != "first")
 
     def _cluster(self, work: Work) -> Result:
         """Which rows go, and which row each duplicates."""
@@ -332,7 +389,7 @@ class Dedupe(RowsJob):
         for warning in counts["warnings"]:
             work.say(warning)
         if self.index is not None:
-            self._index(self.index).add(self._digest(work), ours, kept)
+            self._index(self.index).add(self._digest(work), earlier, ours, kept)
         return counts
 
     def _find_earlier(self, work: Work) -> Result:

@@ -1,30 +1,39 @@
 """Kernels: numba only, pure functions over offsets and bytes.
 
-Compiled code is cached where the user can write (`$XDG_CACHE_HOME/curate`, or `$NUMBA_CACHE_DIR` when set), so that only
-the first run on a machine pays for compiling.
+Compiled code is cached where the user can write (`curate.compiled.cache_folder`), so that only the first run on a machine pays
+for compiling. What else a process pays before its first kernel runs is cut here.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import Any
 
-__all__ = ["cache_folder", "is_compiled"]
+from curate.compiled import cache_folder
 
-
-def cache_folder() -> Path:
-    """Where compiled kernels lie."""
-    given = os.environ.get("NUMBA_CACHE_DIR")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "curate" / "kernels"
+__all__: list[str] = []
 
 
-def is_compiled() -> bool:
-    """Whether an earlier run compiled kernels here."""
-    folder = cache_folder()
-    return folder.is_dir() and any(folder.iterdir())
+def _start() -> None:
+    """Import numba, and make kernels in the cache load without what only a compiler needs."""
+    # numba reads it when it is first imported.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
+    from numba.core.caching import FunctionCache
+    from numba.core.runtime import rtsys
+
+    load = FunctionCache.load_overload
+
+    def load_compiled(cache: Any, signature: Any, context: Any) -> Any:
+        # Before it looks into its cache numba learns all that Python code may call, and imports SciPy to see whether there is a
+        # BLAS: 0.4 s. Machine code needs nothing of it but memory; a kernel that is not there has the compiler ask for it.
+        if not cache._py_func.__module__.startswith("curate."):
+            return load(cache, signature, context)
+        rtsys.initialize(context)
+        with cache._guard_against_spurious_io_errors():
+            return cache._load_overload(signature, context)
+
+    if hasattr(FunctionCache, "_load_overload") and hasattr(FunctionCache, "_guard_against_spurious_io_errors"):
+        FunctionCache.load_overload = load_compiled
 
 
-# numba reads it when it is first imported, which is after this package is.
-os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
+_start()

@@ -101,6 +101,7 @@ class Scan(NamedTuple):
     value_end: npt.NDArray[np.int64]  # [n, k]
     rest_offsets: npt.NDArray[np.int64]  # [n + 1]
     rest: npt.NDArray[np.uint8]
+    shape: npt.NDArray[np.uint64]  # [n] a hash of the top level keys and the kinds of their values, in order
 
 
 def message(code: int) -> str:
@@ -138,6 +139,7 @@ def scan(block: Block, wanted: Sequence[str], array_as: str | None = None) -> Sc
     value_start, value_end = np.zeros((rows, k), np.int64), np.zeros((rows, k), np.int64)
     rest_offsets = np.zeros(rows + 1, np.int64)
     rest = np.empty(len(data), np.uint8)
+    shape = np.zeros(rows, np.uint64)
     n = scan_lines(
         data,
         np.frombuffer(b"".join(keys), np.uint8),
@@ -155,6 +157,7 @@ def scan(block: Block, wanted: Sequence[str], array_as: str | None = None) -> Sc
         value_end,
         rest_offsets,
         rest,
+        shape,
     )
     return Scan(
         line[:n],
@@ -167,6 +170,7 @@ def scan(block: Block, wanted: Sequence[str], array_as: str | None = None) -> Sc
         value_end[:n],
         rest_offsets[: n + 1],
         rest[: rest_offsets[n]],
+        shape[:n],
     )
 
 

@@ -42,6 +42,7 @@ _SHORT[list(b'"\\/bfnrt')] = list(b'"\\/\b\f\n\r\t')
 _KINDS = np.full(256, NUMBER, np.uint8)
 _KINDS[list(b'"tfn{[')] = STRING, BOOLEAN, BOOLEAN, NULL, OBJECT, ARRAY
 
+_SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a
 _TRUE, _FALSE, _NULL_WORD = (np.frombuffer(word, np.uint8) for word in (b"true", b"false", b"null"))
 _BYTES = numba.types.Array(numba.uint8, 1, "C", readonly=True)
 
@@ -310,33 +311,40 @@ def _find_key(buf: Any, p: int, end: int, keys: Any, key_offsets: Any) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _find_escaped_key(buf: Any, p: int, end: int, keys: Any, key_offsets: Any, scratch: Any) -> int:
-    # An escape spells one byte of UTF-8 with six at most, so what is longer than `scratch` is no wanted key.
-    if end - p > len(scratch):
+    if end - p > len(scratch):  # an escape spells one byte of UTF-8 with six at most, so this is no wanted key
         return -1
     broken, size = _unescape(buf, p, end, scratch, 0)
     return -1 if broken >= 0 else _find_key(scratch, 0, size, keys, key_offsets)
 
 
 @numba.njit(cache=True, nogil=True)
+def _mix(buf: Any, start: int, end: int, shape: Any, kind: Any) -> Any:
+    for i in range(np.uint64(start), np.uint64(end)):
+        shape = (shape ^ np.uint64(buf[i])) * _PRIME
+    return (shape ^ np.uint64(kind)) * _PRIME
+
+
+@numba.njit(cache=True, nogil=True)
 def _scan_object(
     buf: Any, p: int, end: int, keys: Any, key_offsets: Any, stack: Any, scratch: Any,
     kind: Any, value_start: Any, value_end: Any, rest: Any, r: int,
-) -> tuple[int, int, int, int]:  # fmt: skip
-    """One object that is a line, into the row's `kind`, spans and `rest`: (position, error, met, end of rest)."""
-    rest_start, met = r, 0
+) -> tuple[int, int, int, int, Any]:  # fmt: skip
+    """One object that is a line, into the row's `kind`, spans and `rest`: (position, error, met, end of rest, shape)."""
+    rest_start, met, shape = r, 0, _SEED
     p = _skip_space(buf, p + 1, end)
     if p < end and buf[p] == 0x7D:
-        return p + 1, OK, met, r
+        return p + 1, OK, met, r, shape
     while True:
         key_start = p
         p, error, key_met, key_end = _skip_key(buf, p, end)
         if error != OK:
-            return p, error, met, r
+            return p, error, met, r, shape
         start = p
         p, error, value_met = _skip_value(buf, p, end, stack, 1)
         if error != OK:
-            return p, error, met, r
+            return p, error, met, r, shape
         met |= value_met
+        shape = _mix(buf, key_start, key_end, shape, _KINDS[buf[start]])
         if key_met & _HAS_ESCAPE:
             column = _find_escaped_key(buf, key_start + 1, key_end - 1, keys, key_offsets, scratch)
         else:
@@ -354,9 +362,9 @@ def _scan_object(
             r = _copy(buf, start, p, rest, r + 1)
         p = _skip_space(buf, p, end)
         if p < end and buf[p] == 0x7D:
-            return p + 1, OK, met, r
+            return p + 1, OK, met, r, shape
         if p >= end or buf[p] != 0x2C:
-            return p, OBJECT_NEXT, met, r
+            return p, OBJECT_NEXT, met, r, shape
         p = _skip_space(buf, p + 1, end)
 
 
@@ -394,14 +402,15 @@ _TABLE = numba.int64[:, ::1]
 @numba.njit(
     numba.int64(
         _BYTES, _BYTES, _LONGS, numba.int64, numba.uint8[::1], numba.uint8[::1],
-        _LONGS, _LONGS, _LONGS, numba.int16[::1], _LONGS, numba.uint8[:, ::1], _TABLE, _TABLE, _LONGS, numba.uint8[::1],
+        _LONGS, _LONGS, _LONGS, numba.int16[::1], _LONGS,
+        numba.uint8[:, ::1], _TABLE, _TABLE, _LONGS, numba.uint8[::1], numba.uint64[::1],
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def scan_lines(
     buf: Any, keys: Any, key_offsets: Any, array_as: int, stack: Any, scratch: Any,
     line: Any, start: Any, end: Any, error: Any, error_at: Any,
-    kind: Any, value_start: Any, value_end: Any, rest_offsets: Any, rest: Any,
+    kind: Any, value_start: Any, value_end: Any, rest_offsets: Any, rest: Any, shape: Any,
 ) -> int:  # fmt: skip
     """Fills the arrays of a `Scan`, which hold a row for each newline and one more; returns the rows used.
 
@@ -421,11 +430,12 @@ def scan_lines(
         met = 0
         rest_end = r
         if buf[p] == 0x7B:
-            p, code, met, rest_end = _scan_object(
+            p, code, met, rest_end, shape[row] = _scan_object(
                 buf, p, size, keys, key_offsets, stack, scratch,
                 kind[row], value_start[row], value_end[row], rest, r,
             )  # fmt: skip
         elif buf[p] == 0x5B and array_as >= 0:
+            shape[row] = _PRIME
             value_start[row, array_as] = p
             p, code, _ = _skip_value(buf, p, size, stack, 0)
             value_end[row, array_as] = p
@@ -459,6 +469,7 @@ def scan_lines(
             kind[row, :] = ABSENT
             value_start[row, :] = 0
             value_end[row, :] = 0
+            shape[row] = 0
         line[row] = number
         start[row] = line_start
         end[row] = line_end

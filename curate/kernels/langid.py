@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from curate.compiled import cache_folder
 from curate.errors import InputError
-from curate.kernels import cache_folder
 from curate.kernels.language import Model
 
 __all__ = ["load"]

@@ -40,9 +40,9 @@ __all__ = [
     "SYMBOL",
     "Splitter",
     "Words",
+    "case_table",
     "placed_words",
     "word_hash",
-    "word_hashes",
     "word_sums",
     "words",
 ]
@@ -64,7 +64,6 @@ _CJK = (
 _SEED = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 _PRIME = np.uint64(0xD6E8FEB86659FD93)  # an odd 64-bit multiplier; a test measures how hashes spread
 _HALF = np.uint64(32)
-_ONE = np.uint64(1)
 
 
 class Words(NamedTuple):
@@ -99,7 +98,7 @@ def words(
     if splitter == "tokens":
         found = Words(*tokens(offsets, data))
         return found._replace(hashes=_lowered(data, found)) if lower else found
-    index, flags, delta = _table(splitter, lower)
+    index, flags, delta = case_table(splitter, lower)
     n = len(offsets) - 1
     size = int(offsets[-1] - offsets[0])
     # Two words side by side take at least one separator or are CJK (3 bytes): at most (bytes + 1) / 2 words a document.
@@ -111,26 +110,6 @@ def words(
         frozen(offsets, np.int64), frozen(data, np.uint8), index, flags, delta, starts, ends, bounds, hashes, chars, kinds
     )
     return Words(starts[:m], ends[:m], bounds, hashes[:m], chars[:m], kinds[:m])
-
-
-def word_hashes(
-    offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], splitter: Splitter = "unicode"
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """The `(hashes, bounds)` of `words` alone, for those who need to know only which words there are.
-
-    ASCII goes through a table of its own, one look-up a byte. O(bytes) time, 8 bytes a word.
-    """
-    index, flags, delta = _table(splitter, True)
-    n = len(offsets) - 1
-    hashes = np.empty((int(offsets[-1] - offsets[0]) + n) // 2, np.uint64)
-    bounds = np.zeros(n + 1, np.int64)
-    codes = np.arange(128)
-    slots = index[0].astype(np.int64) << 8 | codes
-    folded = np.where(flags[slots] & _START, codes + delta[slots], -1).astype(np.int16)
-    m = _hashes_of(
-        frozen(offsets, np.int64), frozen(data, np.uint8), index, flags, delta, frozen(folded, np.int16), hashes, bounds
-    )
-    return hashes[:m], bounds
 
 
 def word_hash(word: str, *, lower: bool = True) -> int:
@@ -179,7 +158,7 @@ def word_sums(found: Words, bits: int, value: int, known: Sequence[str], *, lowe
 
 def _lowered(data: npt.NDArray[np.uint8], found: Words) -> npt.NDArray[np.uint64]:
     """The hashes of the words with case folded."""
-    index, _, delta = _table("unicode", True)
+    index, _, delta = case_table("unicode", True)
     hashes = np.empty(len(found.starts), np.uint64)
     places = frozen(found.starts, np.int64), frozen(found.ends, np.int64)
     _rehash(frozen(data, np.uint8), *places, index, delta, hashes)
@@ -187,7 +166,7 @@ def _lowered(data: npt.NDArray[np.uint8], found: Words) -> npt.NDArray[np.uint64
 
 
 @functools.cache
-def _table(splitter: Splitter, lower: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+def case_table(splitter: Splitter, lower: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Two-stage table of all code points: block of each 256, then flags and lower-case distance inside the block."""
     if splitter not in ("unicode", "whitespace"):
         raise ValueError(f"no word splitter is named {splitter!r}: use 'tokens', 'unicode' or 'whitespace'")
@@ -314,48 +293,3 @@ def _sums(hashes: Any, chars: Any, kinds: Any, bounds: Any, bits: int, value: in
                             met[k] = d + 1
                             out[5, d] += 1
         out[0, d], out[1, d], out[2, d], out[3, d] = counted, counted_chars, total, alphabetic
-
-
-@njit(cache=True, nogil=True)
-def _hashes_of(offsets: Any, data: Any, index: Any, flags: Any, delta: Any, folded: Any, hashes: Any, bounds: Any) -> int:
-    m = 0
-    for d in range(len(offsets) - 1):
-        # Unsigned: a signed index would be checked for wrapping at every byte.
-        i, stop = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
-        while i < stop:
-            h, first, alone = _SEED, True, False
-            while i < stop:
-                byte = data[i]
-                if byte < 0x80:
-                    small = folded[byte]
-                    if small < 0 or alone:
-                        break
-                    h = (h ^ np.uint64(small)) * _PRIME
-                    i += _ONE
-                else:
-                    code, step = _decode(data, np.int64(i))
-                    slot = np.int64(index[code >> 8]) << 8 | (code & 255)
-                    flag = flags[slot]
-                    if first:
-                        if not flag & _START:
-                            break
-                        alone = flag & _ALONE != 0
-                    elif not flag & _RUN or flag & _ALONE or (alone and flag & _START):
-                        break
-                    h = (h ^ np.uint64(code + delta[slot])) * _PRIME
-                    i += np.uint64(step)
-                h ^= h >> _HALF
-                first = False
-            if first:
-                i += _ONE
-                while i < stop and data[i] & 0xC0 == 0x80:
-                    i += _ONE
-                continue
-            h = h * _PRIME
-            h ^= h >> _HALF
-            h = h * _PRIME
-            h ^= h >> _HALF
-            hashes[m] = h
-            m += 1
-        bounds[d + 1] = m
-    return m

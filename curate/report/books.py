@@ -109,7 +109,7 @@ def _short(value: str | None) -> str | None:
     try:
         number = float(value)
     except ValueError:
-        return excerpt(value, 80)
+        return excerpt(value, 160)
     return f"{number:.0f}" if number.is_integer() else f"{number:.4g}"
 
 

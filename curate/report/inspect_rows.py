@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from curate.declare import Reading
+from curate.formats.detect import detect_dialect
 from curate.formats.readings import detect, pick
 from curate.io.files import Piece, Shard, cut, resolve
 from curate.io.read import read
@@ -68,12 +70,23 @@ def show_rows(console: Any, path: str, rows: int) -> None:
     keys = list(dict.fromkeys(key for row in first if isinstance(row, dict) for key in row if key != "id"))
     found = _count(shards, reading, keys[:MOST_COLUMNS], set(kinds) <= JSON_KINDS)
     _show(console, found, reading, keys)
+    if reading is None and first:
+        console.print(f"dialects of the first {len(first):,} rows: {_dialects(first)}", soft_wrap=True)
     for number, row in enumerate(first[:rows], 1):
         console.print(f"row {number}")
         items = row.items() if isinstance(row, dict) else [("messages", row)]
         for key, value in items:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
             console.print(f"  {key}: {excerpt(text)}", soft_wrap=True)
+
+
+def _dialects(rows: list[Any]) -> str:
+    """Which dialects rows are of, and how many of each."""
+    import polars as pl
+
+    texts = pl.Series("record", [json.dumps(row, default=str) for row in rows], dtype=pl.String)
+    names = Counter(detect_dialect(texts))
+    return ", ".join(f"{name} {n:,}" for name, n in names.most_common())
 
 
 def _first_rows(shards: list[Shard], count: int) -> list[Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from curate.engine.chain import RunStats
+from curate.report.books import first_dropped, job_folders
 from curate.report.page import write_page
-from curate.report.tables import DROPPED, JOBS, SKIPPED, dropped_rows, job_rows, print_table, skipped_rows
+from curate.report.tables import DROPPED, JOBS, SKIPPED, dropped_rows, job_rows, met, print_table, skipped_rows
 
 __all__ = ["finish"]
 
@@ -24,6 +26,11 @@ def finish(run: RunStats) -> int:
     skipped = skipped_rows(run.jobs)
     if skipped:
         print_table(console, SKIPPED, skipped)
+    for stats, folder in zip(run.jobs, job_folders(Path(run.folder), run.jobs), strict=True):
+        lost = "convert.unknown_dialect"
+        example = first_dropped(folder, {lost}, 1)[lost] if stats.get("dropped", {}).get(lost) else []
+        if said := met(stats, f"{example[0].id}, {example[0].value}" if example else None):
+            console.print(said, markup=False, soft_wrap=True)
     for stats in run.jobs:
         if "tagged" in stats:
             tagged = sum(stats["tagged"].values())

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DROPPED", "JOBS", "SKIPPED", "bytes_text", "count_text", "dropped_rows", "job_rows", "print_table", "skipped_rows"]
+__all__ = [
+    "DROPPED",
+    "JOBS",
+    "SKIPPED",
+    "bytes_text",
+    "count_text",
+    "dropped_rows",
+    "job_rows",
+    "met",
+    "print_table",
+    "skipped_rows",
+]
 
 JOBS = ["job", "rows in", "rows out", "dropped", "rejected", "written", "seconds"]
 """Header of `job_rows`."""
@@ -73,6 +84,34 @@ def skipped_rows(jobs: list[dict[str, Any]]) -> list[list[str]]:
         for stats in jobs
         for kind, n in sorted(stats.get("skipped", {}).items(), key=lambda item: (-item[1], item[0]))
     ]
+
+
+def met(stats: dict[str, Any], first: str | None) -> str | None:
+    """Which dialects a job met, with their shares; None if it told none. first: a row that fits none, as people find it."""
+    found = {
+        name.removeprefix("read as "): n
+        for counts in stats.get("step_counts", {}).values()
+        for name, n in counts.items()
+        if name.startswith("read as ")
+    }
+    if not found:
+        return None
+    rows = sum(found.values())
+    nothing = found.pop("none", 0)
+    shares = [f"{name} {_share(n, rows)}" for name, n in sorted(found.items(), key=lambda item: (-item[1], item[0]))]
+    said = [f"read as {', '.join(shares)}"] if shares else []
+    if nothing:
+        said.append(
+            f"{nothing:,} {'row fits' if nothing == 1 else 'rows fit'} no dialect{f' (first: {first})' if first else ''}"
+        )
+    return f"{stats['name']}: {'; '.join(said)}"
+
+
+def _share(n: int, of: int) -> str:
+    """`99.4 %`; never 100 or 0 of what is not all or nothing."""
+    if n == of:
+        return "100 %"
+    return f"{min(max(100 * n / of, 0.1), 99.9):.1f} %"
 
 
 def print_table(console: Any, header: list[str], rows: list[list[str]]) -> None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from curate.declare import Batch, Expand, FormatName
-from curate.formats.dialects import DialectName
+from curate.formats.chats import HOLD_TOOLS
+from curate.formats.dialects import DialectChoice
 from curate.formats.how import How, Loss, Pairs
+from curate.formats.named import named_columns, renamed
 from curate.formats.problems import PROBLEMS
 from curate.formats.targets import COLUMNS, TARGETS, TargetName
 
@@ -33,7 +35,7 @@ class Convert(Expand):
 
     step: Literal["convert"] = "convert"
     to: TargetName = Field(description="What to write.")
-    dialect: Literal["auto"] | DialectName = Field("auto", description="What the rows are; auto: told by its members.")
+    dialect: DialectChoice = Field("auto", description="What the rows are; auto: told by its members.")
     text_column: str = Field("text", description="Where the text stands in rows of the text format.")
     keep_extra: bool = Field(False, description="Keep the members that the dialect has no use for.")
     min_margin: float = Field(
@@ -42,10 +44,12 @@ class Convert(Expand):
     pairs: Pairs = Field("all", description="Of several answers with scores: which pairs they make.")
     lose: tuple[Loss, ...] = Field((), description="What may be left out of a chat whose target cannot hold it.")
     template: str | None = Field(None, description="Chat template that chats become text by.")
+    columns: tuple[str, ...] = Field((), description="Members that go by another name in the rows: `name=column`.")
 
     def makes(self) -> tuple[str, ...]:
         target = TARGETS[self.to]
-        return (*target.columns, "_rest") if self.keep_extra and target.format else target.columns
+        rest = (self.keep_extra or self.to in HOLD_TOOLS) and target.format
+        return (*target.columns, "_rest") if rest else target.columns
 
     def makes_format(self) -> FormatName | None:
         return TARGETS[self.to].format
@@ -65,26 +69,39 @@ class Conversion:
         self._how = How(options.text_column, options.min_margin, options.pairs, options.lose, options.template)
         self._own = TARGETS[options.to].format is not None
         self._written = TARGETS[options.to].members
+        self._columns = named_columns(options.columns)
         self._counts: Counter[str] = Counter()
 
     def __call__(self, batch: Batch) -> pl.DataFrame:
         import polars as pl
 
         from curate.formats.convert import convert, extra
+        from curate.formats.detect import said_of
+        from curate.formats.layouts import json_text
 
         options = self._options
         record = batch.frame["record"]
+        if self._columns:
+            record = renamed(record, self._columns)
         lines = convert(record, options.to, options.dialect, self._how)
+        first = lines if lines.height == len(record) else lines.unique("parent", keep="first", maintain_order=True)
+        tools = json_text(pl.col("tools")) if options.to == "sharegpt" else pl.col("tools")
+        beside = [pl.when(pl.col("tools").is_not_null()).then(pl.lit('"tools":') + tools)]
         if options.keep_extra:
-            dialects = lines.unique("parent", keep="first", maintain_order=True)["dialect"]
-            rest = extra(record, dialects, (*self._written, "id"), options.text_column)
-            lines = lines.with_columns(rest.gather(lines["parent"]).alias("_rest"))
-            if not self._own:  # a layout's row is one text, which takes the rest in
-                joined = pl.concat_str(pl.col("record").str.head(-1), pl.lit(","), "_rest", pl.lit("}"))
-                lines = lines.with_columns(pl.when(pl.col("_rest") != "").then(joined).otherwise("record").alias("record"))
-        self._count(lines.unique("parent", keep="first")["dialect"])
+            rest = extra(record, first["dialect"], (*self._written, "id"), options.text_column).gather(lines["parent"])
+            beside += [pl.when(part != "").then(part) for part in (pl.lit(rest), pl.col("about"))]
+        lines = lines.with_columns(pl.concat_str(beside, separator=",", ignore_nulls=True).alias("_rest"))
+        if not self._own:  # a layout's row is one text, which takes the rest in
+            joined = pl.concat_str(pl.col("record").str.head(-1), pl.lit(","), "_rest", pl.lit("}"))
+            lines = lines.with_columns(pl.when(pl.col("_rest") != "").then(joined).otherwise("record").alias("record"))
+        self._count(first["dialect"])
         given_up = pl.when(pl.col("problem").is_not_null()).then("dialect")
-        return lines.select("parent", *options.makes(), pl.col("problem").alias("reason"), given_up.alias("value"))
+        lines = lines.with_columns(given_up.alias("value"))
+        lost = lines["problem"] == "unknown_dialect"
+        if lost.any():
+            told = [said_of(row) for row in record.gather(lines["parent"].filter(lost))]
+            lines = lines.with_columns(lines["value"].scatter(lost.arg_true(), told))
+        return lines.select("parent", *options.makes(), pl.col("problem").alias("reason"), "value")
 
     def _count(self, dialects: pl.Series) -> None:
         for name, n in dialects.value_counts().iter_rows():

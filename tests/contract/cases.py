@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import zstandard
 
 from curate.jobs.tokenizer import TrainTokenizer
 from tests.contract.texts import PROSE, TEXTS
+from tests.grouping.embeddings import static_model
 from tests.work import rows, run_job
 
 Compared = Callable[[Path], Any]
@@ -99,8 +101,10 @@ def clean(folder: Path) -> dict[str, Any]:
 
 def dedupe(folder: Path) -> dict[str, Any]:
     lines = texts_of(40) + texts_of(20) + [{"text": f"Number {i}.\n{text}"} for i, text in enumerate(TEXTS)]
-    inside = {"methods": ["exact", "near", "line", "paragraph", "span"], "min_unit_words": 2, "span_words": 6}
-    return {"input": [write_lines(folder / "in", lines)], "max_errors": 2, **inside}
+    inside = {"methods": ["exact", "near", "semantic", "line", "paragraph", "span"], "min_unit_words": 2, "span_words": 6}
+    vectors = {str(i): [math.cos(i), math.sin(i), i / 9] for i in range(60)}
+    meaning = {"embedding_model": str(static_model(folder / "model", vectors)), "semantic_groups": 3}
+    return {"input": [write_lines(folder / "in", lines)], "max_errors": 2, **inside, **meaning}
 
 
 def decontaminate(folder: Path) -> dict[str, Any]:

@@ -197,7 +197,11 @@ def test_two_runs_in_one_folder(rows: Path, tmp_path: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not (out / "plan.json").exists():
         time.sleep(0.01)
-    second = curate("clean", rows, "-o", out, "--quiet", *STEPS, small=True)
+    process.send_signal(signal.SIGSTOP)  # or it may be done before the second begins
+    try:
+        second = curate("clean", rows, "-o", out, "--quiet", *STEPS, small=True)
+    finally:
+        process.send_signal(signal.SIGCONT)
     assert (second.returncode, second.stderr) == (1, f"curate: {out}: another run of curate is working there\n")
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said

@@ -56,7 +56,7 @@ def made(row, to, how=None):
     lines = convert(records(row), to, how=how)
     if lines["problem"].null_count() != lines.height:
         return lines["problem"].to_list()
-    columns = [name for name in lines.columns if name not in ("parent", "dialect", "problem")]
+    columns = [name for name in lines.columns if name not in ("parent", "about", "tools", "dialect", "problem")]
     if columns == ["record"]:
         return [json.loads(record) for record in lines["record"]]
     return lines.select(columns).rows()

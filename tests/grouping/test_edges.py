@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,9 @@ from curate.grouping import keys, pairs
 from curate.io import files
 from curate.jobs.dedupe import Dedupe
 from curate.report.watch import Silent
-from tests.command import results
+from tests.command import arguments, environment, results
 from tests.grouping.corpora import dedupe, read_lines, versions
+from tests.grouping.embeddings import static_model
 
 
 def test_nothing_has_no_duplicates(tmp_path: Path) -> None:
@@ -51,11 +55,29 @@ def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-def test_one_giant_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("methods", [["exact", "near"], ["line"], ["span"], ["semantic"]], ids="-".join)
+def test_giant_rows(tmp_path: Path, methods: list[str]) -> None:
     draw = random.Random(1)
     words = [f"w{draw.randrange(10**7)}" for _ in range(11_000_000)]
-    giant = " ".join(words)
-    words[5_000_000] = "other"
-    kept, _ = dedupe(tmp_path, [{"id": "a", "text": giant}, {"id": "b", "text": " ".join(words)}, {"id": "c", "text": "x"}])
+    lines = [" ".join(words[i : i + 20]) for i in range(0, len(words), 20)]
+    giant = "\n".join(lines)
     assert len(giant) > 90_000_000
-    assert [row["id"] for row in kept] == ["a", "c"]
+    lines[len(lines) // 2] = odd = "a line of words that the first of the rows does not hold"
+    rows = {"a": giant, "b": "\n".join(lines), "c": "x", "d": "", "e": giant + " "}
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"id": id, "text": text}) + "\n" for id, text in rows.items()))
+    given = ["dedupe", tmp_path / "in.jsonl", "--output", tmp_path / "out.jsonl", "--workers", "1"]
+    given += [argument for method in methods for argument in ("--methods", method)]
+    if methods == ["semantic"]:
+        vectors = {word: [float(i % 7), float(i % 11)] for i, word in enumerate(words[:1000])}
+        given += ["--embedding-model", static_model(tmp_path / "model", vectors)]
+    child = subprocess.Popen(arguments(*given), env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    kept = {row["id"]: row["text"] for row in map(json.loads, (tmp_path / "out.jsonl").open())}
+    if methods in (["line"], ["span"]):
+        assert kept == {"a": giant, "b": odd, "c": "x", "d": ""}
+    else:
+        assert kept == {"a": giant, "c": "x", "d": ""}
+    # Some 20 times the largest row, however many there are; in kilobytes on Linux.
+    assert usage.ru_maxrss < 2_500_000 or sys.platform != "linux"

@@ -136,3 +136,24 @@ def test_sections(tmp_path):
     page = {"id": "p", "text": "# Why?\n\nBecause it was so from the very first day on.\n"}
     rows, _ = convert(tmp_path, written(tmp_path / "in.jsonl", [page]), to="instruction", dialect="sections")
     assert rows == [{"id": "p", "instruction": "Why?", "output": "Because it was so from the very first day on."}]
+
+
+def test_tools_stand_beside_the_rows_that_can_have_them(tmp_path):
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    input = written(tmp_path / "in.jsonl", [{"messages": chat, "tools": tools}])
+    for to in ("trl_sft", "trl_prompt_completion", "trl_grpo", "openai"):
+        assert convert(tmp_path, input, to=to)[0][0]["tools"] == tools, to
+    ((row,), _) = convert(tmp_path, input, to="sharegpt")
+    assert json.loads(row["tools"]) == tools
+    again = written(tmp_path / "again.jsonl", [row])
+    assert convert(tmp_path, again, to="chat")[0] == [{"id": "again.jsonl:1", "messages": chat, "tools": tools}]
+    assert convert(tmp_path, input, to="alpaca")[1]["dropped"] == {"convert.more_than_text": 1}
+
+
+def test_what_the_first_row_cannot_become_is_said(tmp_path):
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert notes(tmp_path, {"conversations": [{"from": "human", "value": "a"}]}, to="trl_dpo")[0].startswith(
+        "the first row is read as sharegpt, which becomes text, instruction, chat,"
+    )
+    assert notes(tmp_path, chat, to="chat") == []

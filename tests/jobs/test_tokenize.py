@@ -182,7 +182,7 @@ def test_a_sentencepiece_model_alone(tmp_path: Path, tokenizers: dict[str, Path]
 
 
 def test_ids_past_the_vocabulary_are_an_error() -> None:
-    broken = Encoder(Path("t.json"), 10, "<e>", 0, lambda texts: [[10] for _ in texts], "broken")
+    broken = Encoder(Path("t.json"), 10, "<e>", 0, lambda texts: [[10] for _ in texts], "broken", "")
     with pytest.raises(CurateError, match="gave id 10, but its vocabulary ends at 9"):
         broken.encode(pl.Series(["x"]))
 
@@ -212,7 +212,8 @@ def test_no_text_at_all_is_an_error(tmp_path: Path, tokenizers: dict[str, Path])
 
 
 def test_progress_counts_every_row(tmp_path: Path, tokenizers: dict[str, Path]) -> None:
-    work: Any = MemoryWork(tmp_path, INPUT, 0, {"check": [{"fast": True}]})
+    encoder = Encoder.load(str(tokenizers["bpe"]), None, parallel=False)
+    work: Any = MemoryWork(tmp_path, INPUT, 0, {"check": [{"fast": True, "tokenizer_blake2b": encoder.digest}]})
     Tokenize(tokenizer=str(tokenizers["bpe"])).stages()[1].work(work)  # type: ignore[union-attr]
     assert work.rows == 90
 

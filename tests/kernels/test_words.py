@@ -5,10 +5,9 @@ import unicodedata
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from curate.kernels.characters import PLANES
-from curate.kernels.words import _CJK, ALPHABETIC, Splitter, word_hash, word_hashes, words
+from curate.kernels.words import _CJK, ALPHABETIC, Splitter, word_hash, words
 from tests.kernels.texts import column, columns
 
 
@@ -127,13 +126,3 @@ def test_hashes_stay_as_they_are() -> None:
     # Pinned: signatures and duplicate keys written to disk by an earlier version must still match.
     assert word_hash("the") == 0xB16D69CC7C51565A
     assert word_hash("漢", lower=False) == 0x86368E6F075D83C0
-
-
-@settings(max_examples=200)
-@given(columns, st.sampled_from(["unicode", "whitespace"]))
-def test_hashes_alone_are_those_of_words(rows: list[str], splitter: Splitter) -> None:
-    mixed = [*rows, "".join(rows), "ab\u4e2dcd\u4e2d\u0301e \u0301x\u0130 \u00e9a\x00b"]
-    whole = words(*column(mixed), splitter)
-    hashes, bounds = word_hashes(*column(mixed), splitter)
-    assert hashes.tolist() == whole.hashes.tolist()
-    assert bounds.tolist() == whole.bounds.tolist()

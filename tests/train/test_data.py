@@ -34,8 +34,11 @@ def test_rows_cover_the_stream_across_shards(shards: Path) -> None:
     stream = np.concatenate([np.fromfile(file, "<u2") for file in split.files])
     rows = Rows(split, 32, opened.vocab_size, seed=0)
     assert rows.count == (len(stream) - 1) // 32
+    every = rows.take(list(range(rows.count)))
+    assert every.positions is None
     for i in range(rows.count):
-        assert (rows.row(i) == stream[i * 32 : i * 32 + 33]).all()
+        assert (every.inputs[i] == stream[i * 32 : i * 32 + 32]).all()
+        assert (every.targets[i] == stream[i * 32 + 1 : i * 32 + 33]).all()
 
 
 def test_a_pass_has_every_row_once_and_the_next_has_another_order(shards: Path) -> None:
@@ -43,10 +46,11 @@ def test_a_pass_has_every_row_once_and_the_next_has_another_order(shards: Path) 
     rows = Rows(opened.split("train", 2), 32, opened.vocab_size, seed=3)
     first, second = rows.next(rows.count), rows.next(rows.count)
     assert rows.cursor == Cursor(1, rows.count)
-    assert not (first == second).all()
-    every = np.stack([rows.row(i) for i in range(rows.count)])
+    assert not (first.inputs == second.inputs).all()
+    every = rows.take(list(range(rows.count)))
     for some in (first, second):
-        assert (np.sort(some.view([("", "<i8")] * 33), axis=0) == np.sort(every.view([("", "<i8")] * 33), axis=0)).all()
+        assert sorted(some.inputs.tolist()) == sorted(every.inputs.tolist())
+        assert sorted(some.targets.tolist()) == sorted(every.targets.tolist())
 
 
 def test_the_cursor_goes_on_with_the_next_row(shards: Path) -> None:
@@ -54,17 +58,17 @@ def test_the_cursor_goes_on_with_the_next_row(shards: Path) -> None:
     rows, later = (Rows(opened.split("train", 2), 32, opened.vocab_size, seed=3) for _ in range(2))
     rows.next(rows.count - 2)
     later.cursor = Cursor(rows.cursor.epoch, rows.cursor.position)
-    assert (rows.next(7) == later.next(7)).all()
+    assert (rows.next(7).inputs == later.next(7).inputs).all()
 
 
 def test_heldout_rows_are_spread_over_the_split(shards: Path) -> None:
     opened = open_shards(shards)
     rows = Rows(opened.split("train", 2), 32, opened.vocab_size, seed=3)
-    spread = rows.spread(5)
-    assert spread.shape == (5, 33)
-    assert (spread[0] == rows.row(0)).all()
-    assert (spread[-1] == rows.row(rows.count - 1)).all()
-    assert rows.spread(10**9).shape == (rows.count, 33)
+    spread = rows.spread(5).inputs
+    assert spread.shape == (5, 32)
+    assert (spread[0] == rows.take([0]).inputs[0]).all()
+    assert (spread[-1] == rows.take([rows.count - 1]).inputs[0]).all()
+    assert rows.spread(10**9).inputs.shape == (rows.count, 32)
 
 
 def test_broken_folders_are_one_line(copy: Path, tmp_path: Path) -> None:
@@ -174,3 +178,38 @@ def test_a_split_column_decides_or_is_an_error() -> None:
     for value, by_column in [({"split": "test"}, True), ({}, True), ({"split": "train"}, False)]:
         with pytest.raises(DataError, match=r"^f:1: "):
             in_heldout(Row("f:1", value), 0.5, by_column=by_column)
+
+
+def test_the_tokenizer_beside_the_shards_is_the_one_that_wrote_them(copy: Path) -> None:
+    import schemas
+
+    file = copy / "tokenizer" / "tokenizer.json"
+    content = json.loads(file.read_text())
+    edit(copy, lambda header: header.update(tokenizer_blake2b=schemas.tokenizer_digest(content)))
+    open_shards(copy)
+    content["model"]["merges"].pop()
+    file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"is not the tokenizer that wrote the shards \(digest "):
+        open_shards(copy)
+    edit(copy, lambda header: header.update(vocab_size=header["vocab_size"] + 1))
+    with pytest.raises(DataError, match=r"tokenizer\.json: has \d+ ids, and the shards of .* need \d+"):
+        open_shards(copy)
+    file.write_text("{}")
+    with pytest.raises(DataError, match="not a tokenizer"):
+        open_shards(copy)
+
+
+def test_tokenizers_with_one_vocabulary_and_other_merges_are_two(copy: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from train.tokenizer import same_ids
+
+    own = AutoTokenizer.from_pretrained(copy / "tokenizer")
+    own.save_pretrained(copy / "saved")
+    assert same_ids(own, AutoTokenizer.from_pretrained(copy / "saved"))
+    content = json.loads((copy / "saved" / "tokenizer.json").read_text())
+    content["model"]["merges"].pop()
+    (copy / "saved" / "tokenizer.json").write_text(json.dumps(content))
+    other = AutoTokenizer.from_pretrained(copy / "saved")
+    assert other.get_vocab() == own.get_vocab()
+    assert not same_ids(own, other)

@@ -169,3 +169,28 @@ def test_rows_that_cannot_be_trained_on_are_one_line(
     with pytest.raises(DataError, match=message) as caught:
         run(with_rows(tuning, tmp_path, rows, **options))
     assert "\n" not in str(caught.value)
+
+
+def test_shards_of_examples_tune_as_their_rows_do(run: Run, tuning: dict[str, Any], base: str, tmp_path: Path) -> None:
+    from curate.catalog import parse_job
+    from curate.engine.chain import run_command
+    from curate.report.watch import Silent
+    from train.rows import in_heldout, read_rows
+
+    rows = tmp_path / "rows.jsonl"
+    by_split = [{**row.value, "split": "validation" if in_heldout(row, 0.1, False) else "train"} for row in read_rows(rows)]
+    options = {"input": [str(write_jsonl(tmp_path / "split.jsonl", by_split))], "tokenizer": base, "render": "examples"}
+    for name, more in (("shards", {}), ("packed", {"pack": "best_fit", "sequence": 64})):
+        run_command(parse_job({"job": "tokenize", **options, **more}), str(tmp_path / name), workers=1, watcher=Silent())
+    of_rows = run({**tuning, "out": str(tmp_path / "a")})["stages"][0]
+    stage = tuning["stages"][0] | {"data": str(tmp_path / "shards/data")}
+    of_shards = run({**tuning, "out": str(tmp_path / "b"), "stages": [stage]})["stages"][0]
+    for key in ("loss_before", "loss_after", "rows_in", "rows_trained", "rows_heldout", "trained_share"):
+        assert of_shards[key] == of_rows[key], key
+    with pytest.raises(DataError, match="holds packed examples"):
+        run({**tuning, "out": str(tmp_path / "c"), "stages": [stage | {"data": str(tmp_path / "packed/data")}]})
+    config = tmp_path / "shards/data/tokenizer/tokenizer_config.json"
+    template = next(path for path in (config.with_name("chat_template.jinja"), config) if path.is_file())
+    template.write_text(template.read_text().replace("<|user|>", "<|assistant|>").replace("{{ m.role }}", "{{  m.role }}"))
+    with pytest.raises(DataError, match="another tokenizer or chat template"):
+        run({**tuning, "out": str(tmp_path / "d"), "stages": [stage]})
