@@ -111,12 +111,12 @@ def replay(count: int, folder: Path) -> None:
     for _ in range(2):
         cache = Cache(file)
         with Asker(backend, cache) as asker:
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             done = sum(isinstance(result, Answer) for _, result in asker.answers(asks(count)))
-            seconds = time.perf_counter() - began
+            seconds, cpu = time.perf_counter() - began, time.process_time() - used
         assert done == count
         cache.close()
-        sys.stdout.write(f"{count:,} cached answers replayed: {count / seconds:,.0f}/s\n")
+        sys.stdout.write(f"{count:,} cached answers replayed: {count / seconds:,.0f}/s, {count / cpu:,.0f} a second of CPU\n")
 
 
 def main() -> None:

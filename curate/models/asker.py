@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
@@ -62,7 +62,7 @@ def usable(ask: Ask, answer: Answer) -> Answer | Failed:
         where = "within its reasoning" if answer.reasoning and not answer.text.strip() else "within the answer"
         return Failed("cut", f"ended {where}, at {ask.max_tokens:,} tokens", answer.text or answer.reasoning or "")
     if not answer.text.strip():
-        return Failed("empty", "an answer without content", answer.reasoning or "")
+        return Failed("empty", "an answer without content", answer.text or answer.reasoning or "")
     return answer
 
 
@@ -112,7 +112,7 @@ class Asker:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def answers(self, asks: Iterable[Ask]) -> Iterator[tuple[int, Answer | Failed]]:
+    def answers(self, asks: Iterable[Ask]) -> Generator[tuple[int, Answer | Failed], None, None]:
         """Pairs of the number of a request, from 0, and what came of it: each once, as they come.
 
         Requests are taken as they are needed, at most 256 + 2 x concurrency ahead of what is handed out. `asks` may itself

@@ -141,13 +141,14 @@ class LocalBackend:
 
     @cached_property
     def _model(self) -> Any:
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
         try:
             model = AutoModelForCausalLM.from_pretrained(self.folder, dtype="auto", local_files_only=True)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise InputError(f"{self.folder}: the model cannot be loaded ({_first_line(error)})") from error
         return model.to(self._device).eval()
 
