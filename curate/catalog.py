@@ -16,6 +16,11 @@ from curate.jobs.extract import Extract
 from curate.jobs.mix import Mix
 from curate.jobs.perplexity import TrainPerplexity
 from curate.jobs.quality import TrainQuality
+from curate.jobs.rank_agreement import RankAgreement
+from curate.jobs.rank_export import ExportTasks
+from curate.jobs.rank_import import ImportVotes
+from curate.jobs.rank_leaderboard import RankLeaderboard
+from curate.jobs.rank_preferences import RankPreferences
 from curate.jobs.scrape import Scrape
 from curate.jobs.synth import QA, BackTranslation, BestOf, Chat, Critique, Evol, Judge, Magpie, Persona, SelfInstruct
 from curate.jobs.tokenize import Tokenize
@@ -40,6 +45,11 @@ JOBS: tuple[type[Job], ...] = (
     Train,
     TrainQuality,
     TrainPerplexity,
+    ExportTasks,
+    ImportVotes,
+    RankAgreement,
+    RankLeaderboard,
+    RankPreferences,
     SelfInstruct,
     Evol,
     Magpie,
@@ -66,6 +76,13 @@ AnyJob = Annotated[
     | Train
     | TrainQuality
     | TrainPerplexity
+    | RankAgreement
+    | RankLeaderboard
+    | ExportTasks
+    | ImportVotes
+    | RankAgreement
+    | RankLeaderboard
+    | RankPreferences
     | SelfInstruct
     | Evol
     | Magpie

@@ -14,8 +14,8 @@ from typing import Any
 from curate.errors import InputError
 
 __all__ = [
-    "CAMPAIGN", "KEY", "TASKS", "VOTES", "Answer", "Campaign", "Key", "Task", "checked_rows", "read_campaign",
-    "read_key", "read_tasks", "shown_order", "task_name", "write_campaign",
+    "CAMPAIGN", "KEY", "TASKS", "VOTES", "Answer", "Campaign", "Key", "Task", "campaign_folder", "checked_rows",
+    "read_campaign", "read_key", "read_tasks", "shown_order", "task_name", "write_campaign",
 ]  # fmt: skip
 
 CAMPAIGN, TASKS, KEY, VOTES = "campaign.json", "tasks.jsonl", "key.jsonl", "votes.jsonl"
@@ -96,6 +96,13 @@ def write_campaign(folder: Path, campaign: Campaign, tasks: Iterable[Task], keys
                 file.write((json.dumps(asdict(row), ensure_ascii=False) + "\n").encode())
     with atomic(folder / CAMPAIGN) as file:
         file.write((json.dumps({"format": FORMAT, **asdict(campaign)}, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def campaign_folder(path: str | Path) -> Path:
+    """Where a campaign's files are: the folder itself, or `data/` of the folder that `curate rank export -o` was given."""
+    folder = Path(path)
+    below = folder / "data"
+    return below if not (folder / CAMPAIGN).is_file() and (below / CAMPAIGN).is_file() else folder
 
 
 def read_campaign(folder: Path) -> Campaign:

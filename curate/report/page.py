@@ -14,6 +14,7 @@ from curate.engine.chain import RunStats, versions
 from curate.io.files import atomic
 from curate.recipe import Recipe, recipe_yaml
 from curate.report.books import first_dropped, first_rejected, job_folders
+from curate.report.ranking import agreement_view, board_views
 from curate.report.scores import chart, score_views
 from curate.report.tables import bytes_text, job_rows, skipped_rows
 
@@ -80,6 +81,8 @@ def _job(stats: dict[str, Any], folder: Path, cells: list[str], share: float) ->
     results = dict(stats.get("results", {}))
     training = results.pop("train") if "stages" in results.get("train", {}) else None
     found = results.pop("findings") if "findings" in results.get("findings", {}) else None
+    agreement = results.pop("agreement") if "over_all" in results.get("agreement", {}) else None
+    boards = results.pop("leaderboard")["criteria"] if "criteria" in results.get("leaderboard", {}) else {}
     return {
         "name": stats["name"],
         "job": stats["job"],
@@ -99,6 +102,8 @@ def _job(stats: dict[str, Any], folder: Path, cells: list[str], share: float) ->
         "results": {name: _pairs(result) for name, result in results.items() if result},
         "training": training,
         "found": found,
+        "agreement": agreement and agreement_view(agreement),
+        "boards": list(board_views(boards)),
         "target": (stats.get("target") or {}).get("path"),
     }
 

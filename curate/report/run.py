@@ -9,6 +9,7 @@ from typing import Any
 from curate.engine.chain import RunStats
 from curate.report.books import first_dropped, job_folders
 from curate.report.page import write_page
+from curate.report.ranking import print_ranking
 from curate.report.tables import DROPPED, JOBS, SKIPPED, dropped_rows, job_rows, met, print_table, skipped_rows
 
 __all__ = ["finish"]
@@ -37,6 +38,7 @@ def finish(run: RunStats) -> int:
             console.print(f"{stats['name']}: {tagged:,} rows are tagged in 'dropped_by', and would be dropped", markup=False)
         for line in _models(stats):
             console.print(line, markup=False)
+        print_ranking(console, stats.get("results", {}))
     page = write_page(run)
     for stats in run.jobs:
         if stats.get("target"):

@@ -19,6 +19,7 @@ import zstandard
 from curate.jobs.tokenizer import TrainTokenizer
 from tests.contract.texts import PROSE, TEXTS
 from tests.grouping.embeddings import static_model
+from tests.rank.votes_of import campaign
 from tests.work import rows, run_job
 
 Compared = Callable[[Path], Any]
@@ -190,6 +191,26 @@ def perplexity(folder: Path) -> dict[str, Any]:
     return {"input": [write_lines(folder / "in", texts_of(60), broken=0)], "validation": 0.2}
 
 
+def ranked_answers(count: int) -> list[dict[str, Any]]:
+    answers = [f"{PROSE} Room {i}." for i in range(11)]
+    return [{"prompt": f"What of meeting {i}?", "responses": answers[: i % 12]} for i in range(count)]
+
+
+def rank_export(folder: Path) -> dict[str, Any]:
+    source = write_lines(folder / "in", ranked_answers(40))
+    sheets = {"sheets": ["csv", "xlsx", "html", "label-studio", "argilla"], "annotators": ["ada", "bob", "eve"], "overlap": 2}
+    return {"input": [source], "criteria": ["helpful", "harmless"], "max_errors": 2, **sheets}
+
+
+def rank_import(folder: Path) -> dict[str, Any]:
+    from curate.rank.campaign import Answer, Campaign, Key, Task, write_campaign
+
+    task = Task("t1", ({"role": "user", "content": "Which?"},), (Answer("a", "this"), Answer("b", "that")))
+    write_campaign(folder / "campaign", Campaign(), [task], [Key("t1")])
+    folder.joinpath("votes.csv").write_text("task,order,rank_A,rank_B,annotator\nt_t1,ba,1,2,ada\nt_t1,ab,1,1,bob\n")
+    return {"input": [str(folder / "votes.csv")], "campaign": str(folder / "campaign")}
+
+
 def weights(data: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(data.rglob("*.safetensors"))]
 
@@ -230,6 +251,10 @@ def synth(folder: Path, documents: bool = False, **options: Any) -> dict[str, An
     return {"input": [write_lines(folder / "in", lines)], "max_errors": 2, **model, **options}
 
 
+def ranked(folder: Path, tasks: int = 30, **options: Any) -> dict[str, Any]:
+    return {"input": [campaign(folder / "in", tasks=tasks, gold_every=9)], **options}
+
+
 CASES: dict[str, Case] = {
     "scrape": Case(scrape, pages, exact=False, cut=False),
     "extract": Case(extract, written_rows),
@@ -243,6 +268,11 @@ CASES: dict[str, Case] = {
     "validate": Case(validate, written_rows),
     "perplexity train": Case(perplexity, every_file),
     "quality train": Case(quality, every_file),
+    "rank agreement": Case(partial(ranked, samples=50), every_file, cut=False),
+    "rank leaderboard": Case(partial(ranked, samples=20), every_file, cut=False),
+    "rank preferences": Case(partial(ranked, tasks=120, validation=0.3, min_margin=0.4), written_rows),
+    "rank export": Case(rank_export, every_file),
+    "rank import": Case(rank_import, every_file, cut=False),
     "train": Case(train, weights, exact=False, cut=False),
     "synth self-instruct": Case(partial(synth, count=30), written_rows),
     "synth evol": Case(partial(synth, steps=["whitespace", {"step": "length", "min_words": 4}]), written_rows),
