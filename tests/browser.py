@@ -21,9 +21,12 @@ def executable() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A Playwright browser; `browser.new_context()` is a person of their own, with storage of their own."""
+    """A Playwright browser; `browser.new_context()` is a person of their own, with storage of their own.
+
+    For one module: as long as Playwright runs, no test can have an event loop of its own.
+    """
     path = executable()
     if path is None:
         pytest.skip("no Chromium on this machine: install it (Debian: apt-get install chromium), or set CHROMIUM")

@@ -20,6 +20,7 @@ from curate.cli.prompts import prompts
 from curate.errors import CurateError, UsageError
 from curate.jobs.train import Train
 from curate.jobs.validate import Validate
+from curate.rank.page.command import rank
 
 __all__ = ["app", "main", "run"]
 
@@ -90,6 +91,7 @@ def _usage_line(error: CycloptsError) -> str:
     return f"{text} (see `curate {' '.join(error.command_chain or ())} --help`)".replace("curate  ", "curate ")
 
 
+app.command(rank)
 for _kind in JOBS:
     if _kind is Validate:
         add_job(_kind, run_validate, OF_VALIDATE, without=("write", "max_errors"))
