@@ -22,6 +22,7 @@ from curate.jobs.rank_import import ImportVotes
 from curate.jobs.rank_leaderboard import RankLeaderboard
 from curate.jobs.rank_preferences import RankPreferences
 from curate.jobs.scrape import Scrape
+from curate.jobs.synth import QA, BackTranslation, BestOf, Chat, Critique, Evol, Judge, Magpie, Persona, SelfInstruct
 from curate.jobs.tokenize import Tokenize
 from curate.jobs.tokenizer import TrainTokenizer
 from curate.jobs.train import Train
@@ -49,6 +50,16 @@ JOBS: tuple[type[Job], ...] = (
     RankAgreement,
     RankLeaderboard,
     RankPreferences,
+    SelfInstruct,
+    Evol,
+    Magpie,
+    QA,
+    Persona,
+    BackTranslation,
+    Chat,
+    BestOf,
+    Critique,
+    Judge,
 )
 
 AnyJob = Annotated[
@@ -71,7 +82,17 @@ AnyJob = Annotated[
     | ImportVotes
     | RankAgreement
     | RankLeaderboard
-    | RankPreferences,
+    | RankPreferences
+    | SelfInstruct
+    | Evol
+    | Magpie
+    | QA
+    | Persona
+    | BackTranslation
+    | Chat
+    | BestOf
+    | Critique
+    | Judge,
     Field(discriminator="job"),
 ]
 """Any job of the catalog, told by its `job`."""

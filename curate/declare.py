@@ -373,6 +373,10 @@ class Job(Options):
         """About how many bytes are written for so many bytes (uncompressed) of input; None: cannot be told."""
         return None
 
+    def comes_to(self, sample: Batch, rows: int) -> str | None:
+        """What the job costs besides memory and disk, for about so many rows like the sample: requests. None: nothing."""
+        return None
+
 
 class InputJob(Job):
     """A job that reads rows."""

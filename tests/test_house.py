@@ -33,7 +33,7 @@ FLOORS = (
     ("recipe", "engine", "report"),
     ("catalog",),
     ("jobs",),
-    ("steps", "rank"),
+    ("steps", "rank", "synth"),
     ("grouping", "formats", "analysis", "pages", "tokenizing"),
     ("kernels", "io", "models"),
     ("schemas",),
@@ -53,6 +53,8 @@ NEIGHBOURS = {
     ("tokenizing", "analysis"),
     # A reader hands its columns to kernels as buffers; see DESIGN 2 and 3.
     ("io", "analysis"),
+    # What steps do to rows, they do to rows that were made.
+    ("synth", "steps"),
 }
 ALONE = {"steps", "jobs"}
 """Parts whose modules do not import one another, but for the list in `__init__`."""

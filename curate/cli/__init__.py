@@ -16,6 +16,7 @@ from curate.catalog import JOBS
 from curate.cli.base import app
 from curate.cli.commands import OF_VALIDATE, run_validate
 from curate.cli.jobs import add_job, run_job
+from curate.cli.prompts import prompts
 from curate.errors import CurateError, UsageError
 from curate.jobs.train import Train
 from curate.jobs.validate import Validate
@@ -96,3 +97,4 @@ for _kind in JOBS:
         add_job(_kind, run_validate, OF_VALIDATE, without=("write", "max_errors"))
     elif _kind is not Train:
         add_job(_kind, run_job)
+app["synth"].command(prompts)

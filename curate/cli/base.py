@@ -31,7 +31,10 @@ Set = Annotated[
 DryRun = Annotated[
     bool,
     Parameter(
-        group=run_group, negative=(), help="Say what would run, on how many files and bytes, and what it needs; do nothing."
+        group=run_group,
+        name=["--dry-run", "--plan"],
+        negative=(),
+        help="Say what would run, on how many files and bytes, and what it needs and asks; do nothing.",
     ),
 ]
 PrintRecipe = Annotated[

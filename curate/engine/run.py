@@ -227,7 +227,8 @@ def _prepare(run: JobRun, say: Callable[[str], None]) -> None:
 
 def _ours(name: str) -> bool:
     """Whether a folder may hold this before a job begins in it: what a run of one job keeps beside the job's own files."""
-    return name in (".lock", "run.json", "report.html") or (name.startswith(".") and name.endswith(".tmp"))
+    kept = name in (".lock", "run.json", "report.html") or name.startswith("answers.sqlite")
+    return kept or (name.startswith(".") and name.endswith(".tmp"))
 
 
 def clear(folder: Path) -> None:

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from curate.declare import Job, Rows, RowsJob, Stage
+from curate.declare import Batch, Job, Rows, RowsJob, Stage
 from curate.engine.chain import output_digest, place, walk
 from curate.engine.plan import Plan
 from curate.engine.run import JobRun
+from curate.formats.readings import pick
 from curate.io.read import read
 from curate.recipe import Recipe
 from curate.report.books import read_json
@@ -64,6 +65,7 @@ def _show(console: Any, number: int, job: Job, run: JobRun, workers: int) -> Non
     lines.append(("writes", f"{written} ({plan.save_as})" if isinstance(job, RowsJob) else written))
     if run.finished() is None:
         lines.append(("needs", _needs(job, run, workers)))
+        lines += [("asks", text)] if (text := _comes_to(job, run.plan)) else []
     _print(console, number, job, lines)
 
 
@@ -133,6 +135,22 @@ def _amount(plan: Plan) -> tuple[int, int]:
         return size, 0
     first = next((chunk for chunk in read(plan.shards[0], plan.take) if chunk.frame.height), None)
     return size, round(size * first.frame.height / first.bytes) if first is not None and first.bytes else 0
+
+
+def _comes_to(job: Job, plan: Plan) -> str | None:
+    """What the job costs besides, told from the first rows."""
+    if not plan.shards or plan.take is None or plan.reading is None:
+        return None
+    import polars as pl
+
+    _, rows = _amount(plan)
+    first = next((chunk for chunk in read(plan.shards[0], plan.take) if chunk.frame.height), None)
+    if first is None:
+        return None
+    reading = pick(plan.reading, plan.text_column)
+    frame = reading.normalize(first.frame)
+    text = reading.text(frame).fill_null("")
+    return job.comes_to(Batch(frame, text, pl.int_range(0, frame.height, eager=True)), max(rows, 1))
 
 
 def _units(count: int) -> str:

@@ -242,6 +242,15 @@ class Quiet(SimpleHTTPRequestHandler):
         """Nothing."""
 
 
+def synth(folder: Path, documents: bool = False, **options: Any) -> dict[str, Any]:
+    from tests.synth.server import address, sentence
+
+    asked = [{"instruction": f"Say {i} {sentence(i)}", "output": f"{i}! {sentence('answer', i)}"} for i in range(60)]
+    lines = [{"text": f"{PROSE} {sentence(i)}"} for i in range(60)] if documents else asked
+    model = {"endpoint": address(), "model": "rule", "concurrency": 16}
+    return {"input": [write_lines(folder / "in", lines)], "max_errors": 2, **model, **options}
+
+
 def ranked(folder: Path, tasks: int = 30, **options: Any) -> dict[str, Any]:
     return {"input": [campaign(folder / "in", tasks=tasks, gold_every=9)], **options}
 
@@ -265,4 +274,14 @@ CASES: dict[str, Case] = {
     "rank export": Case(rank_export, every_file),
     "rank import": Case(rank_import, every_file, cut=False),
     "train": Case(train, weights, exact=False, cut=False),
+    "synth self-instruct": Case(partial(synth, count=30), written_rows),
+    "synth evol": Case(partial(synth, steps=["whitespace", {"step": "length", "min_words": 4}]), written_rows),
+    "synth magpie": Case(partial(synth, documents=True), written_rows),
+    "synth qa": Case(partial(synth, documents=True, unanswerable=0.5), written_rows),
+    "synth persona": Case(partial(synth, documents=True), written_rows),
+    "synth back-translation": Case(partial(synth, documents=True, judge_floor=4), written_rows),
+    "synth chat": Case(partial(synth, documents=True), written_rows),
+    "synth best-of": Case(synth, written_rows),
+    "synth critique": Case(synth, written_rows),
+    "synth judge": Case(synth, written_rows),
 }

@@ -58,7 +58,7 @@ def test_every_case_is_of_a_job() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_declaration(name: str) -> None:
     kind = KINDS[name]
-    assert re.fullmatch(r"[a-z]+( [a-z]+)?", name)
+    assert re.fullmatch(r"[a-z]+( [a-z]+(-[a-z]+)*)?", name)
     assert kind.__doc__
     assert kind.__doc__ != Job.__doc__
     assert kind.model_config["frozen"]
