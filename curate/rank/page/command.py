@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from curate.errors import InputError, MissingExtra, OutputError, UsageError
+from curate.rank.campaign import KEY, VOTES, campaign_folder, read_campaign, read_key, read_tasks
 
 if TYPE_CHECKING:
     from curate.rank.page.server import Site
@@ -65,6 +66,7 @@ def serve_command(
     folder
         A campaign, made by `curate rank export`.
     """
+    folder = campaign_folder(folder)
     if export:
         return _export(folder)
     _check_host(host, public)
@@ -109,9 +111,9 @@ def link_command(folder: Path, name: str, /, *, debug: Debug = False) -> int:
     name
         The annotator's name, as votes will have it.
     """
-    from curate.rank.campaign import read_campaign
     from curate.rank.page.store import add_annotator, connect, setting
 
+    folder = campaign_folder(folder)
     read_campaign(folder)
     db = connect(folder)
     try:
@@ -152,7 +154,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _site(folder: Path, base: str, hosts: frozenset[str] | None, timeout: float, open_signup: bool) -> Site:
     """The campaign, ready to be served; prints the links."""
-    from curate.rank.campaign import KEY, VOTES, read_campaign, read_key, read_tasks
     from curate.rank.page.server import Site
     from curate.rank.page.store import Store, add_annotator, connect, fill, setting, votes_of, whole_lines
     from curate.rank.votes import read_votes
@@ -188,7 +189,6 @@ def _site(folder: Path, base: str, hosts: frozenset[str] | None, timeout: float,
 
 
 def _export(folder: Path) -> int:
-    from curate.rank.campaign import VOTES, read_campaign
     from curate.rank.page.store import connect, export_votes
 
     read_campaign(folder)

@@ -1,5 +1,7 @@
+import json
 import re
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +77,12 @@ def test_a_port_that_is_taken(tmp_path):
 def test_public_is_asked_for(tmp_path):
     with serving(campaign(tmp_path), "--host", "0.0.0.0", "--public", "--url", "https://rank.example/") as server:
         assert server.links["ada"].startswith("https://rank.example/a/")
+
+
+def test_the_folder_of_an_export_will_do(tmp_path: Path) -> None:
+    rows = [{"prompt": "q", "responses": ["x", "y"], "scores": [1, 2]}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert curate("rank", "export", tmp_path / "in.jsonl", "-o", tmp_path / "tasks").returncode == 0
+    linked = curate("rank", "link", tmp_path / "tasks", "ada")
+    assert linked.returncode == 0, linked.stderr
+    assert linked.stdout == curate("rank", "link", tmp_path / "tasks" / "data", "ada").stdout
