@@ -6,10 +6,16 @@ are those of the tokenizers library, or there is no fast path: `read_bpe` says w
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import json
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from curate.compiled import cache_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,10 +213,36 @@ def byte_letters() -> dict[str, int]:
 
 @functools.cache
 def library_classes() -> Classes:
-    """What the library's own engine takes for letters, numbers and spaces: asked, because its Unicode version is its own."""
+    """What the library's own engine takes for letters, numbers and spaces: asked, because its Unicode version is its own.
+
+    Asking takes a second, so the answer is kept beside the compiled kernels, by the library's version.
+    """
+    import numpy as np
+
     from curate.kernels.bpe_split import make_classes
 
-    return make_classes(*map(_class, (r"\p{L}", r"\p{N}", r"\s", _UPPER, _LOWER)))
+    regexes = (r"\p{L}", r"\p{N}", r"\s", _UPPER, _LOWER)
+    kept = _classes_file(regexes)
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        packed = np.load(kept)
+        if packed.shape == (len(regexes), 0x110000 // 8) and packed.dtype == np.uint8:
+            return make_classes(*np.unpackbits(packed, axis=1).astype(np.bool_))
+    found = [_class(regex) for regex in regexes]
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        beside = kept.with_suffix(f".{os.getpid()}")
+        with beside.open("wb") as file:
+            np.save(file, np.packbits(found, axis=1))
+        beside.replace(kept)
+    return make_classes(*found)
+
+
+def _classes_file(regexes: tuple[str, ...]) -> Path:
+    """Where the classes are kept."""
+    import tokenizers
+
+    said = hashlib.blake2b("\n".join((tokenizers.__version__, *regexes)).encode(), digest_size=8).hexdigest()
+    return cache_folder() / "classes" / f"{said}.npy"
 
 
 def _class(regex: str) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from benchmarks.fuzz_bpe import AWKWARD, same, texts_of
 from curate.analysis import text_buffers
+from curate.io import bpe as fast_path
 from curate.io.bpe import SPLIT_PATTERNS, ByteLevelBPE, library_classes, read_bpe, split_regex
 from curate.kernels import bpe
 from curate.kernels.bpe_split import pieces
@@ -193,3 +195,24 @@ def test_byte_level_with_its_own_pattern_is_gpt2_and_added_tokens_are_told() -> 
     assert isinstance(found, ByteLevelBPE)
     assert (found.pattern, found.added) == ("gpt2", ("<tool>",))
     assert same(tokenizer, found, AWKWARD) is None
+
+
+def test_classes_are_kept_and_asked_again_when_what_is_kept_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = library_classes()
+    monkeypatch.setattr(fast_path, "cache_folder", lambda: tmp_path)
+
+    def read() -> None:
+        library_classes.cache_clear()
+        assert np.array_equal(library_classes(), fresh)
+
+    read()
+    (kept,) = (tmp_path / "classes").iterdir()
+    whole = kept.read_bytes()
+    monkeypatch.setattr(fast_path, "_class", None)  # not asked again
+    read()
+    monkeypatch.undo()
+    monkeypatch.setattr(fast_path, "cache_folder", lambda: tmp_path)
+    for broken in (b"", whole[:1000], b"odd"):
+        kept.write_bytes(broken)
+        read()
+        assert kept.read_bytes() == whole
