@@ -1,4 +1,4 @@
-"""Reading `.json` files: one array of rows (as fine-tuning data is often published), or JSON lines under another name."""
+"""Reading `.json` files: an array of rows (as fine-tuning data is often published), one row, or JSON lines by another name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ __all__ = ["read_json"]
 def read_json(piece: Piece, take: Take) -> Iterator[Chunk]:
     """The elements of the file's array as rows; their numbers, from 1, stand for lines. The file is held in memory whole.
 
-    A file whose first line is a complete value is read as JSON lines. A broken array gives the rows before the break and
+    A file that is one object over several lines is one row. One whose first line is a complete value is read as JSON lines. A
+    broken array gives the rows before the break and
     one reject that says where it is.
     """
     source = piece.source
@@ -26,6 +27,11 @@ def read_json(piece: Piece, take: Take) -> Iterator[Chunk]:
             data = b""  # damaged: read line by line below, which tells where
     # Bytes that are not UTF-8 pass through as surrogates, so that the row which holds them is rejected, and that row alone.
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    if (row := _one_object(text)) is not None:
+        chunk = parse((row + "\n").encode("utf-8", "surrogateescape"), source, lambda: 0, take)
+        chunk.bytes = len(data)
+        yield chunk
+        return
     if not text.lstrip().startswith("[") or _first_line_is_whole(text):
         yield from read_jsonl(piece, take)
         return
@@ -53,6 +59,23 @@ def _first_line_is_whole(text: str) -> bool:
     return True
 
 
+def _one_object(text: str) -> str | None:
+    """The text on one line, where it is one object and nothing else."""
+    if not text.lstrip().startswith("{"):
+        return None
+    start = _skip(text, 0)
+    try:
+        _, end = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None
+    return _on_one_line(text[start:end]) if _skip(text, end) == len(text) else None
+
+
+def _on_one_line(value: str) -> str:
+    """A JSON value without line breaks: a raw one is only white space in JSON, inside strings it is written \\n."""
+    return value.replace("\n", " ").replace("\r", " ")
+
+
 def _elements(text: str) -> tuple[list[str], tuple[str, str] | None]:
     """The array's elements as they are written, each on one line; and what is wrong, with where it stands."""
     decoder = json.JSONDecoder()
@@ -66,8 +89,7 @@ def _elements(text: str) -> tuple[list[str], tuple[str, str] | None]:
             _, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             return found, (f"broken JSON array: {error}", text[at : at + EXCERPT])
-        # A raw line break is only white space in JSON: inside strings it is written \n.
-        found.append(text[at:end].replace("\n", " ").replace("\r", " "))
+        found.append(_on_one_line(text[at:end]))
         at = _skip(text, end)
         if text.startswith(",", at):
             at += 1

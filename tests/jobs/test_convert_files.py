@@ -86,3 +86,13 @@ def test_a_file_that_is_cut_off_ends_with_exit_code_three(tmp_path: Path) -> Non
     (rejected,) = (tmp_path / "out.jsonl.run" / "rejected").iterdir()
     row = json.loads(rejected.read_text())
     assert (row["file"], row["line"]) == ("in.jsonl", 2)
+
+
+def test_a_file_that_is_one_object_over_several_lines(tmp_path: Path) -> None:
+    row = {"conversations": [{"from": "human", "value": "a\nb"}, {"from": "gpt", "value": "c"}]}
+    (tmp_path / "in.json").write_text(json.dumps(row, indent=2))
+    chat = [{"role": "user", "content": "a\nb"}, {"role": "assistant", "content": "c"}]
+    assert converted(tmp_path, "in.json", "--to", "chat")[0] == [chat]
+    (tmp_path / "in.json").write_text(json.dumps(row, indent=2) + "\n" + json.dumps(row, indent=2))
+    done = curate("convert", tmp_path / "in.json", "-o", tmp_path / "two.jsonl", "--to", "chat")
+    assert done.returncode == 3
