@@ -18,6 +18,8 @@ from curate.cli.commands import OF_VALIDATE, run_validate
 from curate.cli.jobs import add_job, run_job
 from curate.cli.prompts import prompts
 from curate.errors import CurateError, UsageError
+from curate.jobs.rank_export import ExportTasks
+from curate.jobs.rank_preferences import RankPreferences
 from curate.jobs.train import Train
 from curate.jobs.validate import Validate
 from curate.rank.page.command import rank
@@ -92,9 +94,15 @@ def _usage_line(error: CycloptsError) -> str:
 
 
 app.command(rank)
+# A campaign and its answers are told by what they hold, and pairs are no chats: these flags would do nothing.
+_WITHOUT: dict[type, tuple[str, ...]] = {
+    ExportTasks: ("format", "text_column"),
+    RankPreferences: ("format", "text_column", "wrap"),
+}
+
 for _kind in JOBS:
     if _kind is Validate:
         add_job(_kind, run_validate, OF_VALIDATE, without=("write", "max_errors"))
     elif _kind is not Train:
-        add_job(_kind, run_job)
+        add_job(_kind, run_job, without=_WITHOUT.get(_kind, ()))
 app["synth"].command(prompts)
