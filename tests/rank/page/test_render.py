@@ -68,6 +68,7 @@ def test_lone_surrogates_and_long_texts():
 
 @pytest.mark.parametrize("piece", ["[", "![", "*a ", "> ", "- ", "`", "[a](", "<", "~~a", "&amp;", "|a", "[]: "])
 def test_no_text_takes_long(piece):
-    began = time.perf_counter()
+    began = time.process_time()
     check(render((piece * LONGEST_MARKDOWN)[:LONGEST_MARKDOWN])[0])
-    assert time.perf_counter() - began < 10
+    # Linear work is a fraction of a second; quadratic work on the longest text takes minutes.
+    assert time.process_time() - began < 60
