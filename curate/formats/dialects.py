@@ -2,8 +2,8 @@
 
 | kind  | dialects                                              | becomes                                             |
 |-------|-------------------------------------------------------|-----------------------------------------------------|
-| turns | sharegpt messages gemini prompt_completion kto; those | chat; instruction, where one user asks and one      |
-|       | of `texts` and `seeds`                                | answer follows; text (who spoke is lost)            |
+| turns | sharegpt messages gemini prompt_completion segments   | chat; instruction, where one user asks and one      |
+|       | kto; those of `texts` and `seeds`                     | answer follows; text (who spoke is lost)            |
 | pair  | ranking dpo hh; those of `flat_pairs`,                | preference; instruction and chat (the rejected      |
 |       | `message_pairs`                                       | answer is lost)                                     |
 | group | several answers to one prompt, with scores: those of  | preference; instruction and chat (the best answer)  |
@@ -33,6 +33,7 @@ from curate.formats import (
     ranking,
     scored_lists,
     seeds,
+    segments,
     sharegpt,
     verdicts,
 )
@@ -57,7 +58,7 @@ DialectName = Literal[
     "alpaca_eval", "human_eval", "lmarena", "arena", "shp",
     "kto", "oasst",
     "openorca", "explain_choice", "reflection", "qa", "query_response", "metharme", "prompt_response", "input_output",
-    "oasst_instruct", "camel", "summary", "gemini", "self_instruct", "davinci", "mt_bench",
+    "oasst_instruct", "camel", "summary", "gemini", "self_instruct", "davinci", "mt_bench", "segments",
     "text", "signatures", "sections",
 ]  # fmt: skip
 
@@ -234,6 +235,7 @@ DIALECTS: dict[str, Dialect] = {
     "self_instruct": Dialect("turns", seeds.self_instruct, (("instruction", "instances"),), types={"instances": "array"}),
     "davinci": Dialect("turns", seeds.davinci, (("instruction", "response"),), ("input",), {"response": "object"}),
     "mt_bench": Dialect("turns", seeds.mt_bench, (("question_id", "turns"),), ("reference",), {"turns": "array"}),
+    "segments": Dialect("turns", segments.read, (("segments",),), types={"segments": "array"}),
     **{name: _of_texts(name) for name in TEXTS},
 }
 

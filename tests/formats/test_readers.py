@@ -76,6 +76,11 @@ ROWS = {
         [[*ASKED, ("user", "Sure?"), ("assistant", "Yes.")]],
     ),
     "gemini": ({**FAR, "systemInstruction": {"role": "system", "parts": [{"text": "Be brief."}]}}, [TALK]),
+    "segments": (
+        {"segments": [{"label": False, "text": "What "}, {"label": False, "text": "is it?"},
+                      {"label": True, "text": "A tree."}]},
+        [ASKED],
+    ),
     "sharegpt": (
         {"id": "1", "system": "Be brief.",
          "conversations": [{"from": "human", "value": "What is it?"}, {"from": "gpt", "value": "A tree."}]},
@@ -123,6 +128,19 @@ def test_answers_of_many_forms():
     assert chat({"instruction": "a", "output": "b", "history": [["u"]]}) == ["unreadable"]
     assert chat({"instruction": "a", "output": "b", "history": [["u", ""]]}) == ["empty_content"]
     assert chat({"instruction": "", "input": "What is it?", "output": "A tree."}) == [ASKED]
+
+
+def test_segments():
+    def parts(*labelled):
+        return {"segments": [{"label": label, "text": text} for label, text in labelled]}
+
+    talk = parts((False, "a"), (True, "b"), (True, "c"), (False, "d"), (True, " e"))
+    assert chat(talk) == [[("user", "a"), ("assistant", "bc"), ("user", "d"), ("assistant", " e")]]
+    assert chat({"segments": []}) == ["empty"]
+    assert chat(parts((None, "a"), (True, "b"))) == ["unknown_role"]
+    assert chat(parts((False, ""), (True, "b"))) == ["empty_content"]
+    assert chat(parts((False, "a"), (True, None))) == ["empty_content"]
+    assert chat({"segments": ["a"]}) == ["unreadable"]
 
 
 def test_unanswered_questions():
