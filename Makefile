@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/curate run recipes/quickstart.yaml
 
+# Two processes: many tests wait for others that they started.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow

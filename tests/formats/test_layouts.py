@@ -63,7 +63,7 @@ def made(row, to, how=None):
 
 
 @given(chats())
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_turns_come_back_identical(chat):
     for to, back in (
         ("sharegpt", "chat"),
@@ -78,7 +78,7 @@ def test_turns_come_back_identical(chat):
 
 
 @given(chats(), said, said)
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_pairs_come_back_identical(chat, chosen, rejected):
     row = {"prompt": chat[:-1], "chosen": [assistant(chosen)], "rejected": [assistant(rejected)]}
     assert made(row, "trl_dpo") == [row]
@@ -98,7 +98,7 @@ def test_pairs_come_back_identical(chat, chosen, rejected):
 
 
 @given(chats())
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_one_by_one_is_as_whole_columns(chat):
     rows = pl.DataFrame({"parent": [0], "turns": [chat], "messages": [json.dumps(chat)], "problem": [None]})
     for to in ("trl_prompt_completion", "trl_grpo", "openai", "sharegpt"):
@@ -158,7 +158,7 @@ def test_what_may_be_lost():
 
 
 @given(chats())
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_nothing_is_lost_unasked(chat):
     for to in ("instruction", "alpaca", "sharegpt", "openai", "trl_sft", "trl_prompt_completion", "trl_grpo"):
         for row in made(chat, to):

@@ -46,7 +46,7 @@ def generations(index: Path) -> list[str]:
 texts = st.lists(st.sampled_from("abcde"), min_size=0, max_size=9).map(" ".join)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(texts, min_size=2, max_size=14), st.data())
 def test_any_cut_keeps_the_same(tmp_path: Path, corpus: list[str], data: st.DataObject) -> None:
     shutil.rmtree(tmp_path / "runs", ignore_errors=True)

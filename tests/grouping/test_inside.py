@@ -68,7 +68,7 @@ def words_without_spans(texts: list[str], size: int) -> list[list[str]]:
 
 LINES = st.lists(st.sampled_from(["a b c", "A, b: c!", "b", "", "c a d\n", "x y z w", "  "]), max_size=6).map("\n".join)
 SMALL = st.lists(st.sampled_from("abc"), max_size=25).map(" ".join)
-FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FEW
