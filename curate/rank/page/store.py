@@ -174,6 +174,9 @@ def fill(db: sqlite3.Connection, tasks: Iterable[Task], key: dict[str, Key], bef
             db.execute("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, 0, ?)", row)
         skipped: dict[tuple[str, str], bool] = {}
         for vote in before:
+            if vote.source.startswith("model:"):
+                # A model's vote is beside those that people were asked for.
+                continue
             place = (vote.annotator, vote.task)
             skipped[place] = skipped.get(place, True) and vote.ranks is None
         # Whoever did a task on a sheet is not given it again.
