@@ -107,6 +107,9 @@ class RankVote(Job, Model):
         campaign, tasks = read_campaign(folder), list(read_tasks(folder))
         criteria = self._criteria(campaign, folder)
         there = read_votes(folder / VOTES) if (folder / VOTES).is_file() else []
+        if not is_reward_model(Path(self.endpoint)):
+            asks = sum(len(task.answers) * (len(task.answers) - 1) for task in tasks) * len(criteria)
+            work.say(f"{len(tasks):,} tasks by {', '.join(criteria)}: {asks:,} comparisons are asked for, less what is kept")
         cache = Cache((Path(self.cache) if self.cache is not None else work.folder) / CACHE)
 
         def watch(progress: Progress) -> None:

@@ -190,6 +190,7 @@ def board_views(criteria: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "ranks": _ranks(board["models"]),
             "groups": groups,
             "one_way": board["one_way"],
+            "voters": _voters(board),
         }
 
 
@@ -200,6 +201,20 @@ def _board(board: dict[str, Any]) -> list[list[str]]:
         shares = [_percent(row[name]) for name in ("win_rate", "borda", "majority")]
         rows.append([excerpt(row["model"], 40), f"{row['games']:,}", *scores, *shares, f"{row['elo']:.0f}"])
     return rows
+
+
+def _voters(board: dict[str, Any]) -> dict[str, Any] | None:
+    """A column for people and for each model that voted: its score and place of every model."""
+    voters = board.get("voters")
+    if not voters:
+        return None
+    places = {voter: {m: i + 1 for i, m in enumerate(sorted(said, key=lambda m: -said[m]))} for voter, said in voters.items()}
+    rows = []
+    for row in board["models"]:
+        name = row["model"]
+        cells = [f"{number(said[name], 2)} ({places[voter][name]})" if name in said else "–" for voter, said in voters.items()]
+        rows.append([excerpt(name, 40), *cells])
+    return {"header": ["model", *(excerpt(voter, 40) for voter in voters)], "rows": rows}
 
 
 def _scores(models: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -279,5 +294,8 @@ def print_ranking(console: Any, results: dict[str, Any]) -> None:
     for view in board_views(results.get("leaderboard", {}).get("criteria", {})):
         console.print(f"{view['name']}: {view['games']:,} comparisons", markup=False)
         print_table(console, BOARD, view["rows"])
+        if view["voters"]:
+            console.print("Bradley-Terry (place) by who voted", markup=False)
+            print_table(console, view["voters"]["header"], view["voters"]["rows"])
         if view["one_way"]:
             console.print("some models never lost, or never won: their scores lean on the prior", markup=False)

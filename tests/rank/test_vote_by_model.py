@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from curate.errors import InputError, UsageError
 from curate.jobs.rank_agreement import RankAgreement
+from curate.jobs.rank_leaderboard import RankLeaderboard
 from curate.jobs.rank_vote import RankVote, ranks_of
 from curate.models.limits import Stopped
 from curate.rank.campaign import Answer, Campaign, Key, Task, read_campaign, shown_order, write_campaign
@@ -175,6 +176,15 @@ def test_people_and_models_are_compared_on_one_sheet(tmp_path: Path) -> None:
     found = run_job(RankAgreement(input=(str(folder),), samples=0), tmp_path / "agreement", []).results["agreement"][0]
     assert set(found["sources"]) == {"page", "model:m"}
     assert ["ada", "model:m"] in [pair["annotators"] for pair in found["pairs"]]
+    board = run_job(RankLeaderboard(input=(str(folder),), samples=0), tmp_path / "board", []).results["leaderboard"][0]
+    voters = board["criteria"]["overall"]["voters"]
+    assert list(voters) == ["people", "model:m"]
+    (alone,) = run_job(RankLeaderboard(input=(str(folder),), samples=0, sources=("page",)), tmp_path / "alone", []).results[
+        "leaderboard"
+    ]
+    people = {row["model"]: row["bradley_terry"]["score"] for row in alone["criteria"]["overall"]["models"]}
+    assert voters["people"] == people
+    assert alone["criteria"]["overall"]["voters"] == {}
 
 
 def test_a_models_vote_takes_no_task_from_people(tmp_path: Path) -> None:
