@@ -21,6 +21,7 @@ from curate.jobs.rank_export import ExportTasks
 from curate.jobs.rank_import import ImportVotes
 from curate.jobs.rank_leaderboard import RankLeaderboard
 from curate.jobs.rank_preferences import RankPreferences
+from curate.jobs.rank_vote import RankVote
 from curate.jobs.scrape import Scrape
 from curate.jobs.synth import QA, BackTranslation, BestOf, Chat, Critique, Evol, Judge, Magpie, Persona, SelfInstruct
 from curate.jobs.tokenize import Tokenize
@@ -50,6 +51,7 @@ JOBS: tuple[type[Job], ...] = (
     RankAgreement,
     RankLeaderboard,
     RankPreferences,
+    RankVote,
     SelfInstruct,
     Evol,
     Magpie,
@@ -83,6 +85,7 @@ AnyJob = Annotated[
     | RankAgreement
     | RankLeaderboard
     | RankPreferences
+    | RankVote
     | SelfInstruct
     | Evol
     | Magpie

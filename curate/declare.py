@@ -355,10 +355,10 @@ class Job(Options):
         """The stages in order. Must depend on the options alone: workers ask again."""
         raise TypeError(f"{type(self).__name__} declares no stages()")
 
-    def guard(self, folder: Path) -> None:
+    def guard(self, folder: Path, follows: bool) -> None:
         """Raise OutputError where what an earlier run left in `folder` must not be replaced by this one without being asked.
 
-        Asked before the folder is cleared, of a job whose input comes from outside its run.
+        Asked before the folder is cleared. follows: what the job reads is made by its own run, and so belongs together.
         """
 
     def label(self) -> str:

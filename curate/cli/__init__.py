@@ -20,6 +20,7 @@ from curate.cli.prompts import prompts
 from curate.errors import CurateError, UsageError
 from curate.jobs.rank_export import ExportTasks
 from curate.jobs.rank_preferences import RankPreferences
+from curate.jobs.rank_vote import RankVote
 from curate.jobs.train import Train
 from curate.jobs.validate import Validate
 from curate.rank.page.command import rank
@@ -99,10 +100,12 @@ _WITHOUT: dict[type, tuple[str, ...]] = {
     ExportTasks: ("format", "text_column"),
     RankPreferences: ("format", "text_column", "wrap"),
 }
+# The model is what votes there.
+_ALSO: dict[type, dict[str, str]] = {RankVote: {"endpoint": "--by"}}
 
 for _kind in JOBS:
     if _kind is Validate:
         add_job(_kind, run_validate, OF_VALIDATE, without=("write", "max_errors"))
     elif _kind is not Train:
-        add_job(_kind, run_job, without=_WITHOUT.get(_kind, ()))
+        add_job(_kind, run_job, without=_WITHOUT.get(_kind, ()), also=_ALSO.get(_kind, {}))
 app["synth"].command(prompts)

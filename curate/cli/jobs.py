@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cyclopts import App, Parameter
@@ -22,8 +23,17 @@ Parameters = Sequence[tuple[str, Any, Any]]
 """Name, annotation and default of the parameters of a command."""
 
 
-def add_job(kind: type[Job], do: Callable[..., int], more: Parameters = (), without: tuple[str, ...] = ()) -> None:
-    """Make the command of a job from its fields, but those in `without`, and from what the command alone has."""
+def add_job(
+    kind: type[Job],
+    do: Callable[..., int],
+    more: Parameters = (),
+    without: tuple[str, ...] = (),
+    also: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Make the command of a job from its fields, but those in `without`, and from what the command alone has.
+
+    also: a second flag by the field's name.
+    """
     *groups, name = str(kind.model_fields["job"].default).split()
     parent = app
     for group in groups:
@@ -35,7 +45,7 @@ def add_job(kind: type[Job], do: Callable[..., int], more: Parameters = (), with
         return do(kind, input, given)
 
     command.__doc__ = _paragraphs(kind)
-    command.__signature__ = inspect.Signature(_parameters(kind, more, without))  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(_parameters(kind, more, without, also))  # type: ignore[attr-defined]
     parent.command(command, name=name)
 
 
@@ -47,7 +57,9 @@ def _paragraphs(kind: type[Job]) -> str:
     return f"{text}\n\nParameters\n----------\ninput\n    {described}" if described else text
 
 
-def _parameters(kind: type[Job], more: Parameters, without: tuple[str, ...]) -> list[inspect.Parameter]:
+def _parameters(
+    kind: type[Job], more: Parameters, without: tuple[str, ...], also: Mapping[str, str]
+) -> list[inspect.Parameter]:
     """Parameters of a job's command: `input` by position, its flat options by name, then those of every run."""
     found: list[inspect.Parameter] = []
     for name, info in kind.model_fields.items():
@@ -72,6 +84,7 @@ def _parameters(kind: type[Job], more: Parameters, without: tuple[str, ...]) -> 
                 annotation=Annotated[
                     shown,
                     Parameter(
+                        name=["--" + name.replace("_", "-"), also[name]] if name in also else None,
                         group=job_group,
                         help=help_text,
                         negative=None if default is True else (),

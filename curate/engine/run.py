@@ -208,8 +208,7 @@ def _prepare(run: JobRun, say: Callable[[str], None]) -> None:
                 more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
                 raise OutputError(f"{folder}: holds '{foreign[0]}'{more}, which no run of curate made: name another folder")
         elif earlier.get("digest") != run.plan.digest:
-            if not run.upstream:
-                run.job.guard(folder)
+            run.job.guard(folder, bool(run.upstream))
             say(f"{folder}: the options or the input changed since the last run, starting over")
             clear(folder)
         elif (folder / "stats.json").exists():

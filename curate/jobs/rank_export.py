@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -77,13 +78,15 @@ class ExportTasks(InputJob):
     def reading(self) -> Reading:
         return "record"
 
-    def guard(self, folder: Path) -> None:
-        """Votes are people's work: a campaign that has some is not replaced."""
+    def guard(self, folder: Path, follows: bool) -> None:
+        """Votes are people's work: a campaign that has some, in its file or on its page, is not replaced."""
         from curate.rank.campaign import VOTES
+        from curate.rank.page.store import has_votes
 
-        path = folder / "data" / VOTES
-        if path.is_file() and path.stat().st_size:
-            raise OutputError(f"{path}: the campaign there has votes: name another folder, or move them away")
+        data = folder / "data"
+        path = data / VOTES
+        if (path.is_file() and path.stat().st_size) or has_votes(data):
+            raise OutputError(f"{data}: the campaign there has votes: name another folder, or move it away")
 
     def stages(self) -> tuple[Stage, ...]:
         return Shards("read", self._read), Single("tasks", self._tasks)
@@ -157,6 +160,8 @@ class ExportTasks(InputJob):
             work.say(f"each annotator has {min(sizes):,} to {max(sizes):,} tasks, gold among them")
         for note in write_sheets(data / "sheets", self.sheets, campaign, made.tasks, shares):
             work.say(note)
+        if not self.sheets:
+            work.say(f"{len(made.tasks):,} tasks; to rank them on a page: curate rank serve {shlex.quote(str(work.folder))}")
         return {
             "tasks": len(made.tasks),
             "gold": sum(key.gold is not None for key in made.keys),

@@ -21,6 +21,7 @@ class RankLeaderboard(Job):
     share of meetings won by most votes, and Elo for show (it depends on the order of the votes). Scores are natural
     logarithms of strengths, their mean 0: a difference of 0.69 is odds of two to one. Intervals draw whole tasks. Models that
     no comparison connects are told: between them only the prior speaks. Gold tasks, and two answers of one model, do not count.
+    Where models voted too (`rank vote`), what people and each of them make of the models stands side by side.
 
     Output: `leaderboard.json`, and the run's report with plots. Memory: 2.5 GB at most for 10^6 votes on 4 answers each.
     """
@@ -45,7 +46,7 @@ class RankLeaderboard(Job):
         from curate.io.files import atomic
         from curate.rank.ballots import of_sources, read_ballots
         from curate.rank.campaign import KEY, campaign_folder, read_key
-        from curate.rank.leaderboard import leaderboard
+        from curate.rank.leaderboard import by_voter, leaderboard
 
         folder = campaign_folder(self.input[0])
         key = read_key(folder)
@@ -57,6 +58,7 @@ class RankLeaderboard(Job):
         for criterion in ballots.frame["criterion"].unique().sort().to_list():
             mine = ballots.where(pl.col("criterion") == criterion)
             board = leaderboard(mine, key, prior=self.prior, samples=self.samples, seed=self.seed)
+            board["voters"] = by_voter(mine, key, prior=self.prior)
             found[criterion] = board
             if len(board["components"]) > 1:
                 parts = "; ".join(", ".join(group[:5]) + (" ..." if len(group) > 5 else "") for group in board["components"])

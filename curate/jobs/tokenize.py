@@ -110,8 +110,10 @@ class Tokenize(Arrangement, InputJob):
         """Columns besides the text that the job reads."""
         return ("split", "source") if self.count else ("split",)
 
-    def guard(self, folder: Path) -> None:
+    def guard(self, folder: Path, follows: bool) -> None:
         """Shards of another tokenizer are not replaced: their ids mean nothing to this one, nor to what was trained on them."""
+        if follows:
+            return
         from curate.io.layouts import tokenizer_of
 
         there = tokenizer_of(folder / "data")

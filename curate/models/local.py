@@ -19,7 +19,7 @@ from curate.models.sampling import End, Sample, random_of
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LocalBackend"]
+__all__ = ["LocalBackend", "first_line"]
 
 WEIGHTS = ("*.safetensors", "*.bin")
 DECIDES = ("config.json", "generation_config.json", "tokenizer*", "chat_template*", "special_tokens_map.json", *WEIGHTS)
@@ -136,7 +136,7 @@ class LocalBackend:
         try:
             tokenizer: Any = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.folder}: its tokenizer cannot be loaded ({_first_line(error)})") from error
+            raise InputError(f"{self.folder}: its tokenizer cannot be loaded ({first_line(error)})") from error
         return tokenizer
 
     @cached_property
@@ -149,7 +149,7 @@ class LocalBackend:
         try:
             model = AutoModelForCausalLM.from_pretrained(self.folder, dtype="auto", local_files_only=True)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise InputError(f"{self.folder}: the model cannot be loaded ({_first_line(error)})") from error
+            raise InputError(f"{self.folder}: the model cannot be loaded ({first_line(error)})") from error
         return model.to(self._device).eval()
 
     @cached_property
@@ -170,6 +170,11 @@ class LocalBackend:
             opened = tokenizer.bos_token is not None and ask.prompt.startswith(tokenizer.bos_token)
             raw: list[int] = tokenizer(ask.prompt, add_special_tokens=not opened)["input_ids"]
             return raw or Failed("wrong_request", "an empty prompt, and the tokenizer begins with no token of its own")
+        return self._templated(ask, prompted=True)
+
+    def _templated(self, ask: Ask, prompted: bool) -> list[int] | Failed:
+        """Messages under the chat template. prompted: the model is to speak next."""
+        tokenizer = self._tokenizer
         if not tokenizer.chat_template:
             return Failed(
                 "wrong_request",
@@ -177,9 +182,9 @@ class LocalBackend:
                 hopeless=True,
             )
         try:
-            text = tokenizer.apply_chat_template(list(ask.messages), tokenize=False, add_generation_prompt=True)
+            text = tokenizer.apply_chat_template(list(ask.messages), tokenize=False, add_generation_prompt=prompted)
         except Exception as error:  # noqa: BLE001 - a template may raise anything, and says so of roles that it does not know
-            return Failed("wrong_request", f"the chat template refuses the messages ({_first_line(error)})")
+            return Failed("wrong_request", f"the chat template refuses the messages ({first_line(error)})")
         ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
@@ -190,7 +195,7 @@ class LocalBackend:
             return self._generate_at_once(batch)
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
-                return [Failed("too_long", f"the prompt does not fit the memory of the device ({_first_line(error)})")]
+                return [Failed("too_long", f"the prompt does not fit the memory of the device ({first_line(error)})")]
         torch.cuda.empty_cache()
         self._rows = max(1, len(batch) // 2)
         half = len(batch) // 2
@@ -244,5 +249,6 @@ class LocalBackend:
         return Answer(text, reasoning, finish, len(wanted.ids), len(made))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says first."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -87,8 +87,10 @@ class Model(Options):
 
             return HttpBackend(self.endpoint, self.key(), self.timeout)
         from curate.models.local import LocalBackend
+        from curate.models.reward import RewardBackend, is_reward_model
 
-        return LocalBackend(Path(self.endpoint))
+        folder = Path(self.endpoint)
+        return RewardBackend(folder) if is_reward_model(folder) else LocalBackend(folder)
 
     def limits(self, max_requests: int | None = None, max_tokens: int | None = None, max_cost: float | None = None) -> Limits:
         """Limits with the prices of this model."""

@@ -18,7 +18,9 @@ from curate.errors import InputError
 from curate.rank.campaign import NAMES, TASKS, VOTES, read_campaign, read_tasks
 from curate.rank.votes import Vote, read_votes
 
-__all__ = ["COUPLES", "Ballots", "couples", "of_sources", "read_ballots", "read_table", "task_sizes"]
+__all__ = [
+    "COUPLES", "Ballots", "as_table", "ballots_of", "couples", "of_sources", "read_ballots", "read_table", "task_sizes",
+]  # fmt: skip
 
 Ranks = NDArray[np.int8]
 
@@ -95,7 +97,7 @@ def read_table(path: Path) -> pl.DataFrame:
             return table
     except (pl.exceptions.PolarsError, OSError):
         pass
-    return _as_table(read_votes(path))
+    return as_table(read_votes(path))
 
 
 def _is_sound(table: pl.DataFrame) -> bool:
@@ -111,7 +113,8 @@ def _is_sound(table: pl.DataFrame) -> bool:
     return bool(table.select(sound.all()).item())
 
 
-def _as_table(votes: Sequence[Vote]) -> pl.DataFrame:
+def as_table(votes: Sequence[Vote]) -> pl.DataFrame:
+    """Votes as columns, in order."""
     rows = [
         {
             **{name: getattr(vote, name) for name in ("task", "annotator", "criterion", "all_bad", "seconds", "at", "source")},
@@ -137,6 +140,12 @@ def read_ballots(folder: Path) -> Ballots:
     table = read_table(path)
     if not table.height:
         raise InputError(f"{path}: no vote in it; `curate rank serve` and `curate rank import` bring votes in")
+    return ballots_of(folder, table)
+
+
+def ballots_of(folder: Path, table: pl.DataFrame) -> Ballots:
+    """Votes as `read_table` gives them, as `read_ballots` does those of the folder's file. Raises InputError."""
+    path = folder / VOTES
     key = ["task", "criterion", "annotator"]
     table = table.sort("at", maintain_order=True).unique(key, keep="last", maintain_order=True).sort(key)
     sizes = task_sizes(folder)

@@ -27,7 +27,7 @@ from curate.rank.agreement import (
 )  # fmt: skip
 from curate.rank.ballots import COUPLES, Ballots, couples
 
-__all__ = ["annotators", "by_pair", "figures", "gold_hits", "position_bias"]
+__all__ = ["annotators", "by_pair", "clean", "figures", "flag_text", "gold_hits", "position_bias"]
 
 RESULTS = np.array([-1.0, 0.0, 1.0])
 """The second is better, a tie, the first is better."""
@@ -46,6 +46,14 @@ CHANCE = 0.01
 
 MOST_PAIRS = 40
 """Annotators whose pairs are all listed; of more, those with the most votes."""
+
+
+FLAGS = {"fast": "much faster than the others", "against_gold": "misses gold tasks"}
+
+
+def flag_text(flag: str) -> str:
+    """A flag of `annotators` in words."""
+    return FLAGS.get(flag) or f"best answer is shown as number {flag.removeprefix('place_')} too often"
 
 
 def clean(value: float) -> float | None:

@@ -13,7 +13,7 @@ from curate.rank.aggregate import bradley_terry, choices, components, elo, plack
 from curate.rank.ballots import COUPLES, Ballots, couples
 from curate.rank.campaign import NAMES, Key
 
-__all__ = ["leaderboard"]
+__all__ = ["by_voter", "leaderboard"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -113,6 +113,22 @@ def leaderboard(ballots: Ballots, key: Mapping[str, Key], *, prior: float, sampl
     named = [[entries.models[present[m]] for m in group] for group in components(games[np.ix_(present, present)])]
     strong = components(wins[np.ix_(present, present)], strong=True)
     return {"models": rows, "games": len(vote), "components": named, "one_way": len(strong) > len(named)}
+
+
+def by_voter(ballots: Ballots, key: Mapping[str, Key], *, prior: float) -> dict[str, dict[str, float]]:
+    """Bradley-Terry scores by model as people's votes alone have them (`people`), and as each model's votes alone do.
+
+    Empty where nobody but people, or but one model, voted.
+    """
+    sources = ballots.frame["source"].unique().sort().to_list()
+    models = [source for source in sources if source.startswith("model:")]
+    voters = {"people": ~pl.col("source").is_in(models), **{name: pl.col("source") == name for name in models}}
+    boards = {}
+    for voter, theirs in voters.items():
+        board = leaderboard(ballots.where(theirs), key, prior=prior, samples=0, seed=0)
+        boards[voter] = {row["model"]: row["bradley_terry"]["score"] for row in board["models"]}
+    boards = {voter: scores for voter, scores in boards.items() if scores}
+    return boards if len(boards) > 1 else {}
 
 
 def _different(sets: Ints) -> tuple[Ints, Ints]:

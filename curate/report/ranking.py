@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from curate.rank.concord import flag_text
 from curate.report.books import excerpt
 from curate.report.tables import print_table
 
@@ -18,6 +19,7 @@ MOST = 24
 
 FIGURES = ["of", "votes", "alpha ordinal", "nominal", "interval", "raw", "ties", "Fleiss' kappa", "W", "tau-b"]
 PEOPLE = ["annotator", "votes", "skipped", "ties", "median s", "gold", "look at"]
+LENGTHS = ["of", "decided pairs", "longer one won", "better: characters", "worse: characters"]
 BOARD = ["model", "games", "Bradley-Terry", "Plackett-Luce", "wins", "Borda", "majority", "Elo"]
 
 
@@ -61,13 +63,6 @@ def _all_figures(found: dict[str, Any]) -> list[list[str]]:
     return lines
 
 
-FLAGS = {"fast": "much faster than the others", "against_gold": "misses gold tasks"}
-
-
-def _flag(flag: str) -> str:
-    return FLAGS.get(flag) or f"best answer is shown as number {flag.removeprefix('place_')} too often"
-
-
 def _people(found: dict[str, Any]) -> list[list[str]]:
     lines = []
     for one in found["annotators"]:
@@ -80,7 +75,7 @@ def _people(found: dict[str, Any]) -> list[list[str]]:
                 _percent(one["tie_rate"]),
                 number(one["median_seconds"], 1),
                 _within(gold["accuracy"], gold["low"], gold["high"], 2) if gold else "–",
-                "; ".join(_flag(flag) for flag in one["flags"]),
+                "; ".join(flag_text(flag) for flag in one["flags"]),
             ]
         )
     return lines
@@ -93,6 +88,7 @@ def agreement_view(found: dict[str, Any]) -> dict[str, Any]:
         "figures": _all_figures(found),
         "pairs": _map(found["pairs"]),
         "bias": _places(found["position_bias"]),
+        "lengths": _lengths(found.get("length_bias")),
         "people_header": PEOPLE,
         "people": _people(found),
         "compared": found["over_all"]["pairs_compared"],
@@ -128,32 +124,59 @@ def _map(pairs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return {"cells": cells, "rows": rows, "more": len(weight) - len(names), "cell": CELL, "left": LEFT, **size}
 
 
-def _places(bias: dict[str, Any]) -> dict[str, Any] | None:
-    """Bars of the share of best answers by place, with intervals, and a mark where chance would have them."""
-    if not bias["places"]:
-        return None
-    high = max(max(line["high"], line["expected"]) for line in bias["places"])
+def _bars(shares: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Bars of shares with intervals, and marks where chance would have them.
+
+    shares: `share`, `low`, `high`, `expected`, `text` below the bar, `title`.
+    """
+    high = max(max(one["high"], one["expected"]) for one in shares)
     tall, wide = 140.0, 64.0
     bars = []
-    for i, line in enumerate(bias["places"]):
-        y = {name: 10 + tall * (1 - line[name] / high) for name in ("share", "low", "high", "expected")}
-        shares = f"{_percent(line['share'])} (chance: {_percent(line['expected'])})"
-        title = f"place {line['place']}: {line['best']:,} best answers, {shares}"
-        bars.append(
-            {
-                **{name: f"{value:.1f}" for name, value in y.items()},
-                "x": i * wide + 12,
-                "middle": i * wide + 32,
-                "height": f"{10 + tall - y['share']:.1f}",
-                "place": line["place"],
-                "percent": _percent(line["share"]),
-                "title": title,
-            }
-        )
+    for i, one in enumerate(shares):
+        y = {name: 10 + tall * (1 - one[name] / high) for name in ("share", "low", "high", "expected")}
+        at = {"x": i * wide + 12, "middle": i * wide + 32, "height": f"{10 + tall - y['share']:.1f}"}
+        told = {"text": one["text"], "percent": _percent(one["share"]), "title": one["title"]}
+        bars.append({**{name: f"{value:.1f}" for name, value in y.items()}, **at, **told})
+    return {"bars": bars, "width": len(bars) * wide + 8}
+
+
+def _places(bias: dict[str, Any]) -> dict[str, Any] | None:
+    """Bars of the share of best answers by place."""
+    if not bias["places"]:
+        return None
+    shares = []
+    for line in bias["places"]:
+        chance = f"{_percent(line['share'])} (chance: {_percent(line['expected'])})"
+        title = f"place {line['place']}: {line['best']:,} best answers, {chance}"
+        shares.append({**line, "text": line["place"], "title": title})
     p = bias["p"]
     says = "no more uneven than chance may have it" if p >= 0.01 else "more uneven than chance would have it"
     told = "p < 0.0001" if p < 0.0001 else f"p = {p:.4f}"
-    return {"bars": bars, "width": len(bars) * wide + 8, "votes": bias["votes"], "says": says, "p": told}
+    return {**_bars(shares), "votes": bias["votes"], "says": says, "p": told}
+
+
+def _length_line(name: str, found: dict[str, Any]) -> list[str]:
+    lengths = [f"{found[side]:,.0f}" for side in ("better_characters", "worse_characters")]
+    won = f"{_percent(found['longer_won'])} ({_percent(found['low'])} to {_percent(found['high'])})"
+    return [excerpt(name, 40), f"{found['pairs']:,}", won, *lengths]
+
+
+def _lengths(bias: dict[str, Any] | None) -> dict[str, Any] | None:
+    """How often the longer answer won: lines by annotator and criterion, and bars by how much longer it was."""
+    if bias is None or not bias["over_all"]["pairs"]:
+        return None
+    rows = [_length_line("all", bias["over_all"])]
+    several = len(bias["criteria"]) > 1
+    if several:
+        rows += [_length_line(f"all, {one['criterion']}", one) for one in bias["criteria"]]
+    for one in bias["annotators"]:
+        rows.append(_length_line(f"{one['annotator']}, {one['criterion']}" if several else one["annotator"], one))
+    shares = []
+    for one in bias["by_ratio"]:
+        text = f"{one['from']:g}–{one['to']:g}" if one["to"] else f"{one['from']:g}+"
+        title = f"{text} times as long: won {_percent(one['longer_won'])} of {one['pairs']:,} pairs"
+        shares.append({**one, "share": one["longer_won"], "expected": 0.5, "text": text, "title": title})
+    return {**_bars(shares), "header": LENGTHS, "rows": rows, "pairs": bias["over_all"]["pairs"]}
 
 
 def board_views(criteria: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -167,6 +190,7 @@ def board_views(criteria: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "ranks": _ranks(board["models"]),
             "groups": groups,
             "one_way": board["one_way"],
+            "voters": _voters(board),
         }
 
 
@@ -177,6 +201,20 @@ def _board(board: dict[str, Any]) -> list[list[str]]:
         shares = [_percent(row[name]) for name in ("win_rate", "borda", "majority")]
         rows.append([excerpt(row["model"], 40), f"{row['games']:,}", *scores, *shares, f"{row['elo']:.0f}"])
     return rows
+
+
+def _voters(board: dict[str, Any]) -> dict[str, Any] | None:
+    """A column for people and for each model that voted: its score and place of every model."""
+    voters = board.get("voters")
+    if not voters:
+        return None
+    places = {voter: {m: i + 1 for i, m in enumerate(sorted(said, key=lambda m: -said[m]))} for voter, said in voters.items()}
+    rows = []
+    for row in board["models"]:
+        name = row["model"]
+        cells = [f"{number(said[name], 2)} ({places[voter][name]})" if name in said else "–" for voter, said in voters.items()]
+        rows.append([excerpt(name, 40), *cells])
+    return {"header": ["model", *(excerpt(voter, 40) for voter in voters)], "rows": rows}
 
 
 def _scores(models: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -246,12 +284,18 @@ def print_ranking(console: Any, results: dict[str, Any]) -> None:
     if "over_all" in (found := results.get("agreement", {})):
         print_table(console, FIGURES, _all_figures(found))
         print_table(console, PEOPLE, _people(found))
+        lengths = _lengths(found.get("length_bias"))
+        if lengths:
+            print_table(console, LENGTHS, lengths["rows"])
         bias = _places(found["position_bias"])
         if bias:
-            shares = ", ".join(f"{bar['place']}: {bar['percent']}" for bar in bias["bars"])
+            shares = ", ".join(f"{bar['text']}: {bar['percent']}" for bar in bias["bars"])
             console.print(f"best answers by place shown: {shares} ({bias['says']}, {bias['p']})", markup=False)
     for view in board_views(results.get("leaderboard", {}).get("criteria", {})):
         console.print(f"{view['name']}: {view['games']:,} comparisons", markup=False)
         print_table(console, BOARD, view["rows"])
+        if view["voters"]:
+            console.print("Bradley-Terry (place) by who voted", markup=False)
+            print_table(console, view["voters"]["header"], view["voters"]["rows"])
         if view["one_way"]:
             console.print("some models never lost, or never won: their scores lean on the prior", markup=False)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 import tempfile
 from pathlib import Path
+from typing import Any
 
-__all__ = ["CONTEXT", "tiny_model"]
+__all__ = ["CONTEXT", "tiny_model", "tiny_reward"]
 
 CONTEXT = 256
 CHATML = (
     "{% for m in messages %}{% if m['role'] == 'tool' %}{{ raise_exception('no tools here') }}{% endif %}"
     "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
 )
+
+ASKED = CHATML.replace("{% endfor %}", "{% endfor %}{% if add_generation_prompt %}") + "{% endif %}"
+"""The same, that asks for an answer only where it is told to."""
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="curate-tiny-model-")
 
@@ -21,8 +25,41 @@ _FOLDER = tempfile.TemporaryDirectory(prefix="curate-tiny-model-")
 def tiny_model(seed: int = 0, *, chat: bool = True) -> Path:
     """Llama with 2 layers of 32 on bytes, two ids that end an answer, and a context of 256 tokens."""
     import torch
+    from transformers import GenerationConfig, LlamaForCausalLM
+
+    tokenizer = _bytes_only()
+    if chat:
+        tokenizer.chat_template = CHATML
+    ends = tokenizer.convert_tokens_to_ids(["<|end|>", "<|im_end|>"])
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(_config(len(tokenizer)))
+    model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=tokenizer.pad_token_id)
+    folder = Path(_FOLDER.name) / f"{seed}-{chat}"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@functools.cache
+def tiny_reward(labels: int = 1) -> Path:
+    """The same body with a score of so many numbers for a text, as `curate train` writes reward models."""
+    import torch
+    from transformers import LlamaForSequenceClassification
+
+    tokenizer = _bytes_only()
+    tokenizer.chat_template = ASKED
+    torch.manual_seed(0)
+    config = _config(len(tokenizer))
+    config.num_labels, config.pad_token_id = labels, tokenizer.pad_token_id
+    folder = Path(_FOLDER.name) / f"reward-{labels}"
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _bytes_only() -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: id for id, token in enumerate([*letters, "<|end|>", "<|im_start|>", "<|im_end|>", "<pad>"])}
@@ -30,13 +67,14 @@ def tiny_model(seed: int = 0, *, chat: bool = True) -> Path:
     bytes_only.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytes_only.decoder = decoders.ByteLevel()
     marks = {"eos_token": "<|end|>", "pad_token": "<pad>", "additional_special_tokens": ["<|im_start|>", "<|im_end|>"]}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_only, **marks)
-    if chat:
-        tokenizer.chat_template = CHATML
-    ends = [vocabulary["<|end|>"], vocabulary["<|im_end|>"]]
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
+    return PreTrainedTokenizerFast(tokenizer_object=bytes_only, **marks)
+
+
+def _config(words: int) -> Any:
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=words,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
@@ -44,9 +82,3 @@ def tiny_model(seed: int = 0, *, chat: bool = True) -> Path:
         max_position_embeddings=CONTEXT,
         initializer_range=0.5,
     )
-    model = LlamaForCausalLM(config)
-    model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=vocabulary["<pad>"])
-    folder = Path(_FOLDER.name) / f"{seed}-{chat}"
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder

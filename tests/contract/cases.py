@@ -255,6 +255,18 @@ def ranked(folder: Path, tasks: int = 30, **options: Any) -> dict[str, Any]:
     return {"input": [campaign(folder / "in", tasks=tasks, gold_every=9)], **options}
 
 
+def rank_vote(folder: Path) -> dict[str, Any]:
+    from tests.synth.server import address
+
+    return ranked(folder, tasks=6) | {"endpoint": address(), "model": "rule", "concurrency": 4}
+
+
+def timeless_votes(data: Path) -> list[dict[str, Any]]:
+    """Votes without when they were given."""
+    lines = (json.loads(line) for line in (data / "votes.jsonl").read_text().splitlines())
+    return [{name: value for name, value in line.items() if name != "at"} for line in lines]
+
+
 CASES: dict[str, Case] = {
     "scrape": Case(scrape, pages, exact=False, cut=False),
     "extract": Case(extract, written_rows),
@@ -272,6 +284,7 @@ CASES: dict[str, Case] = {
     "rank leaderboard": Case(partial(ranked, samples=20), every_file, cut=False),
     "rank preferences": Case(partial(ranked, tasks=120, validation=0.3, min_margin=0.4), written_rows),
     "rank export": Case(rank_export, every_file),
+    "rank vote": Case(rank_vote, timeless_votes, exact=False, cut=False),
     "rank import": Case(rank_import, every_file, cut=False),
     "train": Case(train, weights, exact=False, cut=False),
     "synth self-instruct": Case(partial(synth, count=30), written_rows),

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from curate.catalog import parse_job
-from curate.engine.chain import run_command
+from curate.engine.chain import run_command, run_recipe
 from curate.errors import CurateError, InputError, OutputError
 from curate.rank.campaign import campaign_folder, read_campaign, read_key, read_tasks
+from curate.rank.page.store import connect
 from curate.rank.votes import last_votes, read_votes
+from curate.recipe import check
 from curate.report.watch import Silent
 from tests.command import curate, stats
 from tests.rank.sheets import fill_csv
@@ -116,6 +118,37 @@ def test_a_campaign_with_votes_is_not_replaced(tmp_path):
     with pytest.raises(OutputError, match="has votes: name another folder"):
         go("rank export", out, input=[source], seed=2)
     assert (out / "data" / "votes.jsonl").read_text() == '{"some": "work"}\n'
+
+
+def test_votes_that_are_on_the_page_alone_count_as_votes(tmp_path):
+    out = tmp_path / "tasks"
+    source = lists(tmp_path, 2)
+    go("rank export", out, input=[source])
+    db = connect(out / "data")
+    go("rank export", out, input=[source], seed=1)
+    db.close()
+    db = connect(out / "data")
+    db.execute("INSERT INTO votes (annotator, task, criterion, at, submission, row) VALUES ('a', 't', 'c', '', '', '{}')")
+    db.close()
+    with pytest.raises(OutputError, match="has votes: name another folder"):
+        go("rank export", out, input=[source], seed=2)
+
+
+def test_a_recipe_that_is_run_again_replaces_no_votes(tmp_path):
+    write(tmp_path / "in.jsonl", *({"instruction": f"q{i}", "chosen": f"x{i}", "rejected": "y"} for i in range(3)))
+    jobs = [{"job": "clean", "input": [str(tmp_path / "in.jsonl")], "steps": ["whitespace"]}, {"job": "rank export"}]
+
+    def run(step: str) -> None:
+        given = [{**jobs[0], "steps": [step]}, jobs[1]]
+        run_recipe(check({"name": "r", "out": str(tmp_path / "run"), "jobs": given}, ""), workers=1, watcher=Silent())
+
+    run("whitespace")
+    votes = tmp_path / "run" / "02-rank-export" / "data" / "votes.jsonl"
+    votes.write_text('{"some": "work"}\n')
+    run("whitespace")
+    with pytest.raises(OutputError, match="has votes"):
+        run("unicode")
+    assert votes.read_text() == '{"some": "work"}\n'
 
 
 def test_nothing_is_half_imported_unless_asked_for(tmp_path):

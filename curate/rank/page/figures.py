@@ -1,23 +1,33 @@
-"""What the admin page shows: how far the campaign and each annotator are, how they agree, how fast and how right they are."""
+"""What the admin page shows: how far the campaign and each annotator are, how they agree, how fast and how right they are.
+
+Agreement, gold accuracy and length bias are those of `curate rank agreement`, of the same code.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+import polars as pl
+
+from curate.rank.ballots import Ballots, as_table, ballots_of, task_sizes
 from curate.rank.campaign import Campaign, Key
+from curate.rank.concord import annotators, flag_text
+from curate.rank.concord import figures as agreement_of
+from curate.rank.lengths import answer_lengths, length_bias
 from curate.rank.page.store import votes_of
 from curate.rank.votes import Vote, last_votes
 
-__all__ = ["agreement", "figures", "gold_accuracy"]
+__all__ = ["figures"]
 
 
-def figures(db: sqlite3.Connection, campaign: Campaign, key: dict[str, Key], others: Sequence[Vote]) -> dict[str, Any]:
-    """The figures of the page. others: votes of other sources. O(votes)."""
+def figures(
+    db: sqlite3.Connection, folder: Path, campaign: Campaign, key: dict[str, Key], others: Sequence[Vote]
+) -> dict[str, Any]:
+    """The figures of the page. folder: the campaign's. others: votes of other sources. O(votes). Raises InputError."""
     votes = last_votes([*others, *votes_of(db)])
     (tasks, gold) = db.execute("SELECT count(*), coalesce(sum(gold), 0) FROM tasks").fetchone()
     (given,) = db.execute("SELECT coalesce(sum(min(taken, ?)), 0) FROM tasks WHERE gold = 0", (campaign.overlap,)).fetchone()
@@ -25,28 +35,46 @@ def figures(db: sqlite3.Connection, campaign: Campaign, key: dict[str, Key], oth
     wanted = (tasks - gold) * campaign.overlap
     done = max(0, given - waiting)
     links = dict(db.execute("SELECT name, secret FROM annotators ORDER BY name").fetchall())
-    by_person: dict[str, list[Vote]] = defaultdict(list)
+    by_person: dict[str, list[Vote]] = {name: [] for name in links}
     for vote in votes:
-        by_person[vote.annotator].append(vote)
+        by_person.setdefault(vote.annotator, []).append(vote)
     open_now = dict(db.execute("SELECT annotator, count(*) FROM opened WHERE state = 0 GROUP BY annotator").fetchall())
+    sizes = task_sizes(folder)
+    # Votes on tasks that were taken out of the campaign are kept, and say nothing of it.
+    ballots = ballots_of(folder, as_table([vote for vote in votes if vote.task in sizes]))
+    known = {task: entry.gold for task, entry in key.items() if entry.gold}
+    told = {row["annotator"]: row for row in annotators(ballots, known)}
+    longer = length_bias(ballots, answer_lengths(folder))
     people = [
-        {"name": name, "link": links.get(name), "open": open_now.get(name, 0), **_of_person(by_person[name], key)}
-        for name in sorted({*links, *by_person})
-    ]
+        {
+            "name": name, "link": links.get(name), "open": open_now.get(name, 0), **_of_person(by_person[name]),
+            "gold": told.get(name, {}).get("gold"), "flags": [flag_text(flag) for flag in told.get(name, {}).get("flags", [])],
+            "longer": [row for row in longer["annotators"] if row["annotator"] == name],
+        }
+        for name in sorted(by_person)
+    ]  # fmt: skip
+    gold_pairs = [(person["gold"]["accuracy"], person["gold"]["pairs"]) for person in people if person["gold"]]
+    of_gold = sum(pairs for _, pairs in gold_pairs)
     return {
-        "criteria": [(name, *agreement([v for v in votes if v.criterion == name])) for name in campaign.criteria],
+        "criteria": [(name, *_agreement(ballots.where(pl.col("criterion") == name))) for name in campaign.criteria],
         "tasks": tasks, "gold": gold, "overlap": campaign.overlap, "wanted": wanted, "done": done, "open": waiting,
-        "share_done": done / wanted if wanted else 0.0, "people": people, "gold_accuracy": gold_accuracy(votes, key),
+        "share_done": done / wanted if wanted else 0.0, "people": people, "longer": longer["over_all"],
+        "gold_accuracy": (sum(share * pairs for share, pairs in gold_pairs) / of_gold if of_gold else None, of_gold),
         "votes": len({(v.task, v.annotator) for v in votes if v.ranks}), "seconds": _median(votes),
     }  # fmt: skip
 
 
-def _of_person(votes: list[Vote], key: dict[str, Key]) -> dict[str, Any]:
+def _agreement(ballots: Ballots) -> tuple[float | None, float | None, int]:
+    """Raw agreement, ordinal alpha, and of how many pairs of answers that two annotators or more compared."""
+    found = agreement_of(ballots, 0, 0)
+    return found["raw_agreement"], found["alpha"]["ordinal"]["alpha"], found["pairs_compared"]
+
+
+def _of_person(votes: list[Vote]) -> dict[str, Any]:
     return {
         "done": len({vote.task for vote in votes if vote.ranks}),
         "skipped": len({vote.task for vote in votes if not vote.ranks}),
         "seconds": _median(votes),
-        "gold": gold_accuracy(votes, key),
         "last": max((vote.at for vote in votes), default=""),
     }
 
@@ -55,33 +83,3 @@ def _median(votes: Sequence[Vote]) -> float | None:
     """Median seconds a task."""
     times = {(vote.annotator, vote.task): vote.seconds for vote in votes if vote.ranks and vote.seconds is not None}
     return median(times.values()) if times else None
-
-
-def _sides(ranks: dict[str, int]) -> Iterator[tuple[tuple[str, str], int]]:
-    """Every two answers, and which is better: -1 the first, 0 neither, 1 the second."""
-    for first, second in combinations(sorted(ranks), 2):
-        yield (first, second), (ranks[first] > ranks[second]) - (ranks[first] < ranks[second])
-
-
-def agreement(votes: Sequence[Vote]) -> tuple[float | None, int]:
-    """Raw agreement: of every two answers that two annotators compared, how often both said the same; and of how many."""
-    said: dict[tuple[str, tuple[str, str]], Counter[int]] = defaultdict(Counter)
-    for vote in votes:
-        for pair, side in _sides(vote.ranks or {}):
-            said[vote.task, pair][side] += 1
-    same = sum(n * (n - 1) // 2 for counts in said.values() for n in counts.values())
-    of = sum(n * (n - 1) // 2 for n in (counts.total() for counts in said.values()))
-    return (same / of if of else None), of
-
-
-def gold_accuracy(votes: Sequence[Vote], key: dict[str, Key]) -> tuple[float | None, int]:
-    """How often two answers of a gold task were put in the right order, and of how many that have one. A tie is wrong."""
-    right = of = 0
-    for vote in votes:
-        gold = key[vote.task].gold if vote.task in key else None
-        sides = dict(_sides(gold or {}))
-        for pair, side in _sides(vote.ranks or {}):
-            if sides.get(pair):
-                of += 1
-                right += side == sides[pair]
-    return (right / of if of else None), of

@@ -147,7 +147,7 @@ def make_app(site: Site) -> ASGIApp:
 
     async def administer(request: Request) -> Response:
         _need_admin(site, request.path_params["secret"])
-        found = await site.store.read(lambda db: figures(db, site.campaign, site.key, site.others))
+        found = await site.store.read(lambda db: figures(db, site.store.folder, site.campaign, site.key, site.others))
         return await asyncio.to_thread(_page, "admin.html.j2", **found)
 
     async def asset(request: Request) -> Response:

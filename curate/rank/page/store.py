@@ -31,6 +31,7 @@ __all__ = [
     "connect",
     "export_votes",
     "fill",
+    "has_votes",
     "setting",
     "votes_of",
     "whole_lines",
@@ -174,6 +175,9 @@ def fill(db: sqlite3.Connection, tasks: Iterable[Task], key: dict[str, Key], bef
             db.execute("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, 0, ?)", row)
         skipped: dict[tuple[str, str], bool] = {}
         for vote in before:
+            if vote.source.startswith("model:"):
+                # A model's vote is beside those that people were asked for.
+                continue
             place = (vote.annotator, vote.task)
             skipped[place] = skipped.get(place, True) and vote.ranks is None
         # Whoever did a task on a sheet is not given it again.
@@ -215,6 +219,19 @@ def as_vote(row: str) -> Vote:
 def votes_of(db: sqlite3.Connection) -> list[Vote]:
     """Every vote given on the page, in order, with those that later ones replaced."""
     return [as_vote(row) for (row,) in db.execute("SELECT row FROM votes ORDER BY id")]
+
+
+def has_votes(folder: Path) -> bool:
+    """Whether votes were given on the page of a campaign. One whose database cannot be read is taken to have some."""
+    if not (folder / DATABASE).is_file():
+        return False
+    db = sqlite3.connect(folder / DATABASE, timeout=10)
+    try:
+        return db.execute("SELECT 1 FROM votes LIMIT 1").fetchone() is not None
+    except sqlite3.Error as error:
+        return "no such table" not in str(error)
+    finally:
+        db.close()
 
 
 def export_votes(db: sqlite3.Connection, folder: Path) -> int:

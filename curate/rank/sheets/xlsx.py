@@ -22,6 +22,8 @@ LINE_POINTS = 15
 MAX_POINTS = 360
 """Height of the tallest row; Excel has 409 at most, and a row that fills the screen cannot be scrolled past."""
 
+_WIDE = re.compile("[\u1100-\U0010ffff]")
+
 _WIDTHS = {"task": 16, "order": 8, "prompt": 50, "all_bad": 9, "skip": 7, "comment": 30, "annotator": 14}
 
 
@@ -32,6 +34,7 @@ def write(path: Path, campaign: Campaign, tasks: Sequence[Task], annotator: str,
     try:
         from openpyxl import Workbook
         from openpyxl.utils import get_column_letter
+        from openpyxl.writer.excel import ExcelWriter
     except ImportError as error:
         raise MissingExtra("an XLSX sheet", "rank") from error
     book = Workbook()
@@ -55,14 +58,17 @@ def write(path: Path, campaign: Campaign, tasks: Sequence[Task], annotator: str,
     for number, text in enumerate([*HOW_TO, *cell_text(campaign.instructions).split("\n")], 1):
         _row(how, number, [text[:32_000]])
     buffer = io.BytesIO()
-    book.save(buffer)
+    # Not compressed, since `_timeless` does that.
+    ExcelWriter(book, zipfile.ZipFile(buffer, "w", allowZip64=True)).save()
     with atomic(path) as out:
         out.write(_timeless(buffer))
 
 
 def _lines(text: str, width: int) -> int:
-    """How many lines a text takes in a column of so many characters; a wide character (from U+1100 on) counts as two."""
-    return sum(1 + (len(part) + sum(letter >= "\u1100" for letter in part)) // width for part in text.split("\n")[:100])
+    """How many lines a text takes in a column of so many characters, up to what a row shows; a wide character (from U+1100
+    on) counts as two."""
+    text = text[: (width + 1) * (MAX_POINTS // LINE_POINTS + 1)]
+    return sum(1 + (len(part) + len(_WIDE.findall(part))) // width for part in text.split("\n"))
 
 
 def _timeless(book: io.BytesIO) -> bytes:
@@ -83,16 +89,21 @@ def _row(sheet: Any, number: int, cells: Sequence[str]) -> None:
     """Cells as text, whatever they look like: a text that begins as a formula does is marked as quoted."""
     from openpyxl.styles import Alignment, Font
 
+    style = None
     for column, text in enumerate(cells, 1):
         if not text and number > 1:
             continue
         cell = sheet.cell(number, column)
         cell.value = _escaped(text)
         cell.data_type = "s"
-        cell.quotePrefix = True
-        cell.alignment = Alignment(wrap_text=True, vertical="top")
-        if number == 1:
-            cell.font = Font(bold=True)
+        if style is None:
+            cell.quotePrefix = True
+            cell.alignment = Alignment(wrap_text=True, vertical="top")
+            if number == 1:
+                cell.font = Font(bold=True)
+            style = cell._style
+        # One for the row: openpyxl looks each style up among all there are.
+        cell._style = style
 
 
 def _escaped(text: str) -> str:

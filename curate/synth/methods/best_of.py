@@ -18,7 +18,8 @@ BLOCKS = {"system": (), "answer": ("instruction",)}
 
 @dataclass(frozen=True)
 class BestOf:
-    """`count` answers of each speaker at each temperature. The row has all that differ, and who said each, in that order.
+    """`count` answers of each speaker at each temperature. The row has all that differ, and who said each, in that order: the
+    model, and where there are several temperatures which of them.
 
     Of a chat the prompt is all up to its last user message. A row with fewer than two answers is given up.
     """
@@ -44,7 +45,7 @@ class BestOf:
         found: dict[str, str] = {}
         for (desk, _), reply in zip(asked, replies, strict=True):
             if isinstance(reply, str):
-                found.setdefault(reply, desk.speaker.name)
+                found.setdefault(reply, self._who(desk.speaker))
         if len(found) < 2:
             return [*lost, *(Gone("one_answer", instruction[:80], text) for text in found)]
         columns: dict[str, Any] = {"instruction": instruction, "output": next(iter(found))}
@@ -52,6 +53,10 @@ class BestOf:
         requests = tuple(key for desk in desks for key in desk.requests)
         names = ", ".join(dict.fromkeys(speaker.name for speaker in self.speakers))
         return [Made(columns, requests, (item.id,), 1, names), *lost]
+
+    def _who(self, speaker: Speaker) -> str:
+        """Who said an answer: of several temperatures with the one it was drawn at."""
+        return speaker.name if len(self.temperatures) == 1 else f"{speaker.name}, temperature {speaker.temperature:g}"
 
 
 def _tell(desk: Desk, messages: Sequence[Message], sample: int) -> Session[str | Gone]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -13,7 +14,7 @@ from curate.synth.parse import score_schema, scores, verdict
 from curate.synth.prompts import Prompts
 from curate.synth.sessions import Desk, Gone, Item, Made, Session, Speaker, together
 
-__all__ = ["BLOCKS", "By", "Judge", "To"]
+__all__ = ["BLOCKS", "By", "Judge", "To", "shares_won", "shown"]
 
 By = Literal["rubric", "pairwise"]
 To = Literal["scores", "pairs"]
@@ -21,7 +22,7 @@ To = Literal["scores", "pairs"]
 BLOCKS = {
     "system": (),
     "rubric": ("prompt", "answer", "criteria", "low", "high"),
-    "pairwise": ("prompt", "first", "second", "criteria"),
+    "pairwise": ("prompt", "first", "second", "criteria", "instructions"),
     "correction": ("problem",),
 }
 
@@ -60,7 +61,7 @@ class Judge:
         if messages is None or len(answers) < (1 if self.by == "rubric" and self.to == "scores" else 2):
             return [Gone("unsuitable", f"{len(answers)} answers that differ", item.text)]
         desk = Desk(self.speaker, self.prompts)
-        asked = _shown(messages)
+        asked = shown(messages)
         judge = self._by_rubric if self.by == "rubric" else self._by_pairs
         found, lost = yield from judge(desk, asked, answers)
         if not found:
@@ -74,33 +75,7 @@ class Judge:
         return found, [score for score in results if isinstance(score, Gone)]
 
     def _by_pairs(self, desk: Desk, asked: str, answers: list[str]) -> Session[tuple[dict[str, float], list[Made | Gone]]]:
-        met = list(combinations(answers, 2))
-        results = yield from together([self._compared(desk, asked, one, other) for one, other in met])
-        won, compared = dict.fromkeys(answers, 0.0), dict.fromkeys(answers, 0)
-        lost: list[Made | Gone] = []
-        for (one, other), result in zip(met, results, strict=True):
-            if isinstance(result, Gone):
-                lost.append(result)
-                continue
-            won[one] += result
-            won[other] += 1 - result
-            compared[one] += 1
-            compared[other] += 1
-        return {answer: won[answer] / n for answer, n in compared.items() if n}, lost
-
-    def _compared(self, desk: Desk, asked: str, one: str, other: str) -> Session[float | Gone]:
-        """What the first of two answers wins: 1, a half or nothing."""
-        criteria = list(self.criteria)
-        told: list[dict[str, Any]] = [{"first": one, "second": other}, {"first": other, "second": one}]
-        there, back = yield from together(
-            [desk.parsed("pairwise", verdict, schema=_VERDICT, prompt=asked, criteria=criteria, **order) for order in told]
-        )
-        if isinstance(there, Gone):
-            return there
-        if isinstance(back, Gone):
-            return back
-        same = {("first", "second"): 1.0, ("second", "first"): 0.0}
-        return same.get((there, back), 0.5)
+        return (yield from shares_won(desk, asked, answers, self.criteria))
 
     def _rows(self, desk: Desk, item: Item, asked: str, found: dict[str, float]) -> list[Made | Gone]:
         if self.to == "scores":
@@ -127,7 +102,47 @@ def rated(desk: Desk, asked: str, answer: str, criteria: tuple[str, ...]) -> Ses
     return found if isinstance(found, Gone) else sum(found.values()) / len(found)
 
 
-def _shown(messages: tuple[Message, ...]) -> str:
+def shares_won(
+    desk: Desk, asked: str, answers: Sequence[str], criteria: Sequence[str], instructions: str = ""
+) -> Session[tuple[dict[str, float], list[Made | Gone]]]:
+    """Each two answers compared in both orders: the share of its comparisons that each won, and those that were lost.
+
+    answers: no two alike. An answer of which no comparison can be read has no share. instructions: what people are told who
+    judge the same. K(K-1) requests.
+    """
+    met = list(combinations(answers, 2))
+    results = yield from together([_compared(desk, asked, one, other, criteria, instructions) for one, other in met])
+    won, compared = dict.fromkeys(answers, 0.0), dict.fromkeys(answers, 0)
+    lost: list[Made | Gone] = []
+    for (one, other), result in zip(met, results, strict=True):
+        if isinstance(result, Gone):
+            lost.append(result)
+            continue
+        won[one] += result
+        won[other] += 1 - result
+        compared[one] += 1
+        compared[other] += 1
+    return {answer: won[answer] / n for answer, n in compared.items() if n}, lost
+
+
+def _compared(
+    desk: Desk, asked: str, one: str, other: str, criteria: Sequence[str], instructions: str
+) -> Session[float | Gone]:
+    """What the first of two answers wins: 1, a half or nothing."""
+    told: dict[str, Any] = {"prompt": asked, "criteria": list(criteria), "instructions": instructions}
+    orders: list[dict[str, Any]] = [{"first": one, "second": other}, {"first": other, "second": one}]
+    there, back = yield from together(
+        [desk.parsed("pairwise", verdict, schema=_VERDICT, **told, **order) for order in orders]
+    )  # fmt: skip
+    if isinstance(there, Gone):
+        return there
+    if isinstance(back, Gone):
+        return back
+    same = {("first", "second"): 1.0, ("second", "first"): 0.0}
+    return same.get((there, back), 0.5)
+
+
+def shown(messages: tuple[Message, ...]) -> str:
     """A prompt as a judge reads it: one message as it is, several with who says them."""
     if len(messages) == 1:
         return messages[0]["content"]

@@ -273,6 +273,7 @@ def test_admin_page(person, tmp_path):
         row = page.locator("tbody tr", has_text="<b>cleo</b>").locator("td").all_text_contents()
         assert row[0] == str(exported)
         assert "of 3" in row[4]
+        assert "%" in row[5], "how often the longer answer won"
         assert "0 votes added" in server.stop()
 
 

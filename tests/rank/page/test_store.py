@@ -2,15 +2,20 @@ import asyncio
 import json
 import sqlite3
 import stat
+from pathlib import Path
 
 import pytest
 
 from curate.errors import InputError, OutputError
-from curate.rank.campaign import Key
-from curate.rank.page.figures import agreement, gold_accuracy
-from curate.rank.page.store import DATABASE, Store, add_annotator, connect, export_votes, votes_of
+from curate.jobs.rank_agreement import RankAgreement
+from curate.rank.campaign import read_campaign, read_key, read_tasks
+from curate.rank.page.figures import figures
+from curate.rank.page.store import DATABASE, Store, add_annotator, connect, export_votes, fill
+from curate.rank.page.store import votes_of as votes_in
 from curate.rank.votes import Vote, append_votes, read_votes
-from tests.rank.page.serving import GOLD, campaign
+from tests.rank import votes_of
+from tests.rank.page.serving import campaign
+from tests.work import run_job
 
 SAY = "INSERT INTO votes (annotator, task, criterion, at, submission, row) VALUES (?, ?, 'overall', ?, ?, ?)"
 
@@ -44,8 +49,8 @@ def test_writes_stand_alone_though_they_are_committed_together(tmp_path):
     store.close()
     assert isinstance(done[3], InputError)
     db = connect(tmp_path)
-    assert [vote.task for vote in votes_of(db)] == [f"t{i}" for i in range(8) if i != 3]
-    assert votes_of(db) == [vote for i, vote in enumerate(done) if i != 3]
+    assert [vote.task for vote in votes_in(db)] == [f"t{i}" for i in range(8) if i != 3]
+    assert votes_in(db) == [vote for i, vote in enumerate(done) if i != 3]
     db.close()
 
 
@@ -60,7 +65,7 @@ def test_a_full_disk_is_told_and_nobody_is_told_saved(tmp_path):
     done = asyncio.run(go())
     store.close()
     db = connect(tmp_path)
-    kept = {vote.task for vote in votes_of(db)}
+    kept = {vote.task for vote in votes_in(db)}
     db.close()
     assert any(isinstance(one, sqlite3.Error) for one in done)
     assert kept == {one.task for one in done if isinstance(one, Vote)}
@@ -106,13 +111,37 @@ def test_what_is_no_database(tmp_path):
         connect(tmp_path)
 
 
-def test_raw_agreement_and_gold_accuracy():
-    def vote(name, task="t", **ranks):
-        return Vote(task, name, "overall", ranks or None, "2026-01-01T00:00:00.000000Z")
+def test_the_admin_pages_figures_are_those_of_rank_agreement(tmp_path):
+    folder = Path(votes_of.campaign(tmp_path / "tasks", tasks=30, gold_every=5, criteria=("helpful", "honest")))
+    votes = read_votes(folder / "votes.jsonl")
+    key = read_key(folder)
+    db = connect(folder)
+    fill(db, read_tasks(folder), key, [])
+    say = "INSERT INTO votes (annotator, task, criterion, at, submission, row) VALUES (?, ?, ?, ?, ?, ?)"
+    half = len(votes) // 2
+    for number, one in enumerate(votes[:half]):
+        db.execute(say, (one.annotator, one.task, one.criterion, one.at, f"s{number}", json.dumps(one.row())))
+    found = figures(db, folder, read_campaign(folder), key, votes[half:])
+    db.close()
+    said = run_job(RankAgreement(input=(str(folder),), samples=0), tmp_path / "out", []).results["agreement"][0]
+    assert found["criteria"] == [
+        (name, one["raw_agreement"], one["alpha"]["ordinal"]["alpha"], one["pairs_compared"])
+        for name, one in said["criteria"].items()
+    ]
+    assert found["longer"] == said["length_bias"]["over_all"]
+    people = {one["annotator"]: one for one in said["annotators"]}
+    assert {one["name"]: one["gold"] for one in found["people"]} == {name: one["gold"] for name, one in people.items()}
+    longer = [row for one in found["people"] for row in one["longer"]]
+    assert longer == said["length_bias"]["annotators"]
 
-    assert agreement([]) == (None, 0)
-    assert agreement([vote("x", a=1, b=2), vote("y", a=1, b=2), vote("z", a=2, b=1)]) == (1 / 3, 3)
-    assert agreement([vote("x", a=1, b=1, c=2), vote("y", a=1, b=2, c=3), vote("z")]) == (2 / 3, 3)
-    key = {"t": Key("t", gold=GOLD), "u": Key("u")}
-    assert gold_accuracy([vote("x", a=1, b=1, c=2), vote("x", task="u", a=2, b=1)], key) == (2 / 3, 3)
-    assert gold_accuracy([vote("x")], key) == (None, 0)
+
+def test_figures_of_no_votes_and_of_votes_on_tasks_that_are_gone(tmp_path):
+    folder = campaign(tmp_path, tasks=2)
+    db = connect(folder)
+    fill(db, read_tasks(folder), {}, [])
+    gone = Vote("gone", "ada", "overall", {"a": 1, "b": 2}, "2026-01-01T00:00:00.000000Z")
+    for others in ([], [gone]):
+        found = figures(db, folder, read_campaign(folder), {}, others)
+        assert found["criteria"] == [("overall", None, None, 0)]
+        assert (found["gold_accuracy"], found["longer"]["pairs"]) == ((None, 0), 0)
+    db.close()

@@ -40,8 +40,9 @@ function fill(into, part) {
 
 class Refused extends Error {}
 
-/** The server's answer. While it cannot be reached, tries again; throws Refused when it says no. */
+/** The server's answer. While it cannot be reached, tries again; throws Refused when it says no. A sheet answers by itself. */
 async function ask(path, body, more) {
+  if (typeof sheet !== "undefined") return sheet.ask(path, body);
   for (let wait = 500; ; wait = Math.min(2 * wait, 8000)) {
     let problem = "The server cannot be reached: trying again. Your work is kept here.";
     try {
@@ -71,6 +72,17 @@ function trouble(text) {
   place.hidden = !text && place.id === "trouble";
 }
 
+/** What the browser keeps; where it keeps nothing, what lasts as long as the page. */
+const held = (() => {
+  try {
+    localStorage.setItem("curate", "1");
+    return localStorage;
+  } catch (error) {
+    const items = new Map();
+    return { getItem: (key) => items.get(key) ?? null, setItem: (key, value) => items.set(key, value), removeItem: (key) => items.delete(key) };
+  }
+})();
+
 // ---------------------------------------------------------------------------------------------- ranking
 
 let me, task, state, criterion, marked, past, lastKept, timer, busy;
@@ -81,7 +93,7 @@ const letter = (name) => String.fromCharCode(65 + task.answers.findIndex((answer
 const judged = (name = criterion) => (state.criteria[name] ??= { ranks: {}, all_bad: false });
 const count = () => Object.keys(judged().ranks).length;
 const done = (name) => Object.keys(judged(name).ranks).length > 1 || judged(name).all_bad;
-const drawer = () => `curate ${me.annotator} ${task.task}`;
+const drawer = () => `curate ${me.sheet || me.annotator} ${task.task}`;
 const say = (text) => { $("live").textContent = text; };
 
 function ordinal(rank) {
@@ -95,19 +107,19 @@ async function begin() {
   } catch (error) {
     return trouble(error.message);
   }
-  $("who").textContent = me.annotator;
+  if ($("who")) $("who").textContent = me.annotator;
   $("instructions").hidden = !me.instructions.length;
   $("instructions").lastElementChild.replaceChildren(...grow(me.instructions));
-  $("instructions").open = !localStorage.getItem("curate read");
-  $("instructions").addEventListener("toggle", () => localStorage.setItem("curate read", "1"));
+  $("instructions").open = !held.getItem("curate read");
+  $("instructions").addEventListener("toggle", () => held.setItem("curate read", "1"));
   $("criteria").hidden = me.criteria.length < 2;
   me.criteria.forEach((name) => {
     const radio = make("input", { type: "radio", name: "criterion", value: name });
     radio.addEventListener("change", () => choose(name));
     $("criteria").append(make("label", null, radio, make("span", null, name)));
   });
-  $("keys").checked = localStorage.getItem("curate keys") !== "off";
-  $("keys").addEventListener("change", () => localStorage.setItem("curate keys", $("keys").checked ? "on" : "off"));
+  $("keys").checked = held.getItem("curate keys") !== "off";
+  $("keys").addEventListener("change", () => held.setItem("curate keys", $("keys").checked ? "on" : "off"));
   await open(null);
 }
 
@@ -126,11 +138,11 @@ async function open(name) {
   $("end").hidden = !!task.task;
   $("saved").textContent = task.voted ? "You voted on this one; what you change counts." : "";
   if (!task.task) {
-    $("end-text").textContent = `${task.done} ${task.done === 1 ? "task is" : "tasks are"} done. More may come: what others leave goes to somebody else, so look in again later.`;
+    $("end-text").textContent = `${task.done} ${task.done === 1 ? "task is" : "tasks are"} done. ${me.after || "More may come: what others leave goes to somebody else, so look in again later."}`;
     $("end-title").focus();
     return;
   }
-  const kept = localStorage.getItem(drawer());
+  const kept = held.getItem(drawer());
   state = (kept && JSON.parse(kept)) || task.state || { criteria: {}, comment: "", seconds: 0 };
   past = [];
   $("prompt").replaceChildren(...task.prompt.map(message));
@@ -146,6 +158,13 @@ async function open(name) {
   $("title").focus({ preventScroll: true });
   say(`Task with ${task.answers.length} answers. ${task.done} done, ${task.left} left.`);
   keep();
+}
+
+/** To the task before this one, whose draft is kept. */
+function goBack() {
+  if (!task.previous || busy) return;
+  if (task.task) send();
+  open(task.previous);
 }
 
 function message(part) {
@@ -284,7 +303,7 @@ function bad() {
 /** Keep the draft: in the browser at once, on the server soon. */
 function keep() {
   if (!task || !task.task || JSON.stringify(state) === lastKept) return;
-  localStorage.setItem(drawer(), JSON.stringify(state));
+  held.setItem(drawer(), JSON.stringify(state));
   clearTimeout(timer);
   timer = setTimeout(send, 300);
 }
@@ -295,7 +314,7 @@ function send(more) {
   if (text === lastKept) return saving;
   lastKept = text;
   saving = saving.then(() => ask("draft", body, more)).then(() => {
-    if (localStorage.getItem(place) === text) localStorage.removeItem(place);
+    if (held.getItem(place) === text) held.removeItem(place);
     if (task.task === body.task) $("saved").textContent = "Draft saved";
   }, (error) => trouble(error.message));
   return saving;
@@ -317,7 +336,7 @@ async function submit(skipped) {
     show();
     return trouble(error.message);
   }
-  localStorage.removeItem(place);
+  held.removeItem(place);
   busy = false;
   await open(null);
   say(`${skipped ? "Skipped." : had ? "Changed." : "Saved."} ${$("live").textContent}`);
@@ -389,7 +408,7 @@ function onKey(event) {
   }
   if (!$("keys").checked) return;
   const key = event.key.toLowerCase();
-  if (key === "p" && task.previous) return void open(task.previous);
+  if (key === "p") return goBack();
   if (key === "?") return $("help").showModal();
   if (!task.task || (key === "enter" && event.target.closest("button, summary, input, a"))) return;
   const ring = me.criteria.indexOf(criterion) + 1;
@@ -411,7 +430,7 @@ function startRanking() {
   $("bad").addEventListener("click", bad);
   $("skip").addEventListener("click", () => submit(true));
   $("submit").addEventListener("click", () => submit(false));
-  document.querySelectorAll(".back").forEach((button) => button.addEventListener("click", () => task.previous && open(task.previous)));
+  document.querySelectorAll(".back").forEach((button) => button.addEventListener("click", goBack));
   $("comment").addEventListener("input", () => { state.comment = $("comment").value; keep(); });
   document.addEventListener("keydown", onKey);
   document.addEventListener("visibilitychange", () => { if (document.hidden && task && task.task && !busy) send({ keepalive: true }); });
