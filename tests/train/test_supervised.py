@@ -16,29 +16,6 @@ from train.stage import Interrupts
 Run = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def base(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A pretrained model to tune."""
-    from train.chain import run_chain
-    from train.recipe import check_recipe
-    from train.report import Reporter
-    from train.stage import Interrupts
-
-    out = tmp_path_factory.mktemp("base")
-    stage = {
-        "stage": "pretrain",
-        "model": {"layers": 2, "width": 32, "heads": 2, "context": 64},
-        "data": str(shards),
-        "sequence": 32,
-        "batch": {"sequences": 8},
-        "steps": 30,
-        "optimizer": {"lr": 1e-2},
-    }
-    content = {"out": str(out), "threads": 1, "device": "cpu", "stages": [stage]}
-    run_chain(check_recipe(content, where="recipe"), Reporter(True, (out / "log").open("w")), Interrupts())
-    return str(out / "pretrain" / "model")
-
-
 @pytest.fixture
 def tuning(base: str, tmp_path: Path) -> dict[str, Any]:
     """A recipe that tunes `base` on 120 instruction rows."""
