@@ -10,9 +10,8 @@ from itertools import combinations
 from typing import Any
 
 from train.errors import DataError
-from train.groups import Group, Said, read_groups
+from train.groups import Group, Said, group_in_heldout, read_groups
 from train.render import Renderer
-from train.rows import Row, in_heldout
 
 __all__ = ["Choices", "Ranking", "all_pairs", "read_choices", "renderer_of"]
 
@@ -86,8 +85,7 @@ def read_choices(data: str | list[str], heldout: float, renderer: Renderer, *, l
     for group in read_groups(data):
         if by_column is None:
             by_column = "split" in group.row
-        split = {"split": group.row["split"]} if "split" in group.row else {}
-        held = in_heldout(Row(group.where, {"id": group.key, **split}), heldout, by_column)
+        held = group_in_heldout(group, heldout, by_column)
         found.groups_in += 1
         ranking = _ranking(group, found, labels)
         if isinstance(ranking, str):

@@ -61,6 +61,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.seconds = self._seconds_before
         self.broken = ""
 
+    def forget_tokens(self) -> None:
+        """For trainers whose count of tokens goes on when they are resumed."""
+        self._tokens_before = 0
+
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock."""
         self._begun = time.monotonic()

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from train.errors import DataError
-from train.rows import Row, list_files, read_rows
+from train.rows import Row, in_heldout, list_files, read_rows
 
-__all__ = ["Group", "Said", "Turns", "outside", "read_groups"]
+__all__ = ["Group", "Said", "Turns", "group_in_heldout", "outside", "read_groups"]
 
 Turns = list[dict[str, str]]
 
@@ -62,6 +62,13 @@ class Group:
         if all(said.score is not None for said in self.answers):
             return [-float(said.score or 0) for said in self.answers]
         return None
+
+
+def group_in_heldout(group: Group, share: float, by_column: bool) -> bool:
+    """Whether a group is held out: by the `split` of its row when `by_column`, else by a hash of its prompt, so that all that
+    is said to a prompt is on one side. Raises DataError when some rows say their split and others do not."""
+    split = {"split": group.row["split"]} if "split" in group.row else {}
+    return in_heldout(Row(group.where, {"id": group.key, **split}), share, by_column)
 
 
 def outside(data: str | list[str]) -> list[str]:

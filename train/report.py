@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+from train.measures import LANGUAGE, measures
+
 __all__ = ["Metrics", "Reporter", "markdown", "write_atomic", "write_json"]
 
 
@@ -108,6 +110,8 @@ def markdown(stages: list[dict[str, Any]], samples: list[dict[str, Any]]) -> str
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for stage in stages:
+        if stage["stage"] not in LANGUAGE:
+            continue
         bits = [
             f"{stage[key]:.3f}" if stage.get(key) is not None else "" for key in ("bits_per_byte_before", "bits_per_byte_after")
         ]
@@ -115,12 +119,13 @@ def markdown(stages: list[dict[str, Any]], samples: list[dict[str, Any]]) -> str
             f"| {stage['name']} | {stage['loss_before']:.4f} | {stage['loss_after']:.4f} | {bits[0]} | {bits[1]} "
             f"| {stage['tokens']:,} | {stage['tokens_per_second']:,.0f} | {stage['seconds']:.1f} |"
         )
+    lines += measures(stages)
     dropped = [(s["name"], reason, n) for s in stages for reason, n in s.get("rows_dropped", {}).items() if n]
     if dropped:
         lines += ["", "| stage | rows dropped because | rows |", "|---|---|---:|"]
         lines += [f"| {name} | {reason} | {n:,} |" for name, reason, n in dropped]
     if samples:
-        names = [stage["name"] for stage in stages]
+        names = list(samples[0]["answers"])
         lines += [
             "",
             "## The same prompts after each stage",
