@@ -78,7 +78,8 @@ def read_choices(data: str | list[str], heldout: float, renderer: Renderer, *, l
 
     With `labels`, answers that are good or bad are wanted, one is enough; else an order that tells two answers apart.
     Reasons to drop a group: those of `Rendered.dropped` for its prompt or for answers of which too few are left (also
-    same_answers), prompt_differs, one_answer, all_tied, not_labelled. Raises DataError for a group that is not judged at all, or when a side is empty.
+    same_answers), prompt_differs, one_answer, all_tied, not_labelled. Raises DataError for a group that is
+    not judged at all, or when a side is empty.
     """
     found = Choices(renderer)
     by_column: bool | None = None

@@ -204,6 +204,7 @@ class SupervisedStage(_Stage):
     steps: int | None = Field(None, ge=1, description="Stop after this many steps, instead of by epochs.")
     optimizer: TuningOptimizer = Field(TuningOptimizer(), description="AdamW and its schedule.")
 
+
 class RewardSource(_Options):
     """One part of a reward: the score of a reward model, or what a Python function says; times its weight."""
 
@@ -295,7 +296,9 @@ class _Reinforce(_Stage):
         if self.batch.sequences % self.group:
             raise ValueError(f"batch.sequences {self.batch.sequences} must be a multiple of group {self.group}")
         if self.max_new_tokens >= self.max_length:
-            raise ValueError(f"max_length {self.max_length} leaves no room for a prompt before {self.max_new_tokens} new tokens")
+            raise ValueError(
+                f"max_length {self.max_length} leaves no room for a prompt before {self.max_new_tokens} new tokens"
+            )
         return self
 
 
@@ -346,6 +349,7 @@ class ScoreStage(_Rows):
     )
     pairs: Literal["extremes", "all"] = Field("extremes", description="Pairs of best and worst answer, or all pairs.")
     min_margin: float = Field(0.0, ge=0, description="Least difference of the scores of a pair; smaller ones are no pair.")
+    cut_penalty: float = Field(1.0, ge=0, description="Taken off the score of an answer whose `ended` is false.")
     annotator: str = Field("reward", min_length=1, max_length=200, description="Who votes: source is model:ANNOTATOR.")
     criterion: str = Field("overall", min_length=1, max_length=64, description="The criterion that is voted on.")
 
@@ -358,7 +362,9 @@ class EvaluateStage(_Rows):
         min_length=1, description="stage:NAME or folders of models; the others are compared with the first."
     )
     rewards: Rewards
-    text: str | None = Field(None, description="Folder of token shards: held-out loss and bits per byte on its validation split.")
+    text: str | None = Field(
+        None, description="Folder of token shards: held-out loss and bits per byte on its validation split."
+    )
     prompts: int = Field(200, ge=2, description="Prompts at most, spread evenly over what there is.")
     max_new_tokens: int = Field(64, ge=1, description="Longest answer, in tokens.")
     temperature: float = Field(1.0, ge=0, description="Temperature of the answers; 0: the likeliest token each time.")

@@ -38,6 +38,8 @@ class Said:
     label: bool | None = None
     name: str | None = None
     """What the row calls it: a letter, in ranking tasks."""
+    ended: bool = True
+    """It ended by itself; False: it was cut at the most tokens."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def _said(row: Row, text: str, given: dict[str, Any] | None = None) -> Said:
     if label is not None and not isinstance(label, bool):
         raise DataError(f"{row.where}: label is {label!r}, not true or false")
     name = value.get("answer") if given is not None and "text" in given else None
-    return Said(text, _number(row, value, "rank"), _number(row, value, "score"), label, name)
+    ended = value.get("ended", True) is not False
+    return Said(text, _number(row, value, "rank"), _number(row, value, "score"), label, name, ended)
 
 
 def _item(row: Row, item: Any) -> Said:

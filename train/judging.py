@@ -21,8 +21,8 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Judged:
-    """What `judge_rankings` found. Scores of all answers in order, and over all pairs that the ranks tell apart: loss (mean over
-    prompts), accuracy (equal scores are half right), calibration error, mean difference."""
+    """What `judge_rankings` found. Scores of all answers in order, and over all pairs that the ranks tell apart: loss (mean
+    over prompts), accuracy (equal scores are half right), calibration error, mean difference."""
 
     scores: list[float]
     loss: float

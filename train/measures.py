@@ -13,7 +13,7 @@ LANGUAGE = ("pretrain", "supervised")
 def measures(stages: list[dict[str, Any]]) -> list[str]:
     """Lines of report.md: own measures before and after, accuracy of reward models by length, models side by side."""
     lines: list[str] = []
-    judged = [(stage, stage["measure"]) for stage in stages if "measure" in stage]
+    judged = [(stage, _measure(stage)) for stage in stages if "measure" in stage or stage["stage"] in LANGUAGE]
     if judged:
         lines += ["", "## What each stage is judged by", "", "| stage | measure | before | after | KL, nats an answer |"]
         lines.append("|---|---|---:|---:|---:|")
@@ -29,6 +29,13 @@ def measures(stages: list[dict[str, Any]]) -> list[str]:
         if "compared" in stage:
             lines += _compared(stage)
     return lines
+
+
+def _measure(stage: dict[str, Any]) -> dict[str, Any]:
+    if "measure" in stage:
+        measure: dict[str, Any] = stage["measure"]
+        return measure
+    return {"name": "held-out loss", "before": stage["loss_before"], "after": stage["loss_after"], "better": "lower"}
 
 
 def _reward(stage: dict[str, Any]) -> list[str]:
@@ -54,7 +61,7 @@ def _compared(stage: dict[str, Any]) -> list[str]:
         "",
         f"## Models side by side: `{stage['name']}`",
         "",
-        f"{stage['prompts']:,} prompts; win rate against `{first}` on the same prompts, a tie counts half, with its 95 % interval.",
+        f"{stage['prompts']:,} prompts; win rate against `{first}` on the same prompts (95 % interval; a tie is half).",
         "",
         "| model | mean reward | win rate | interval | ended | tokens an answer | held-out loss | bits/byte |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",

@@ -107,7 +107,9 @@ def load_reward(folder: str | Path, tokenizer: Any, *, head: bool, seed: int = 0
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
         kinds = config.architectures or []
         if head and (not any("SequenceClassification" in kind for kind in kinds) or config.num_labels != 1):
-            raise DataError(f"{folder}: is no reward model ({', '.join(kinds)}, {config.num_labels} labels); see the reward stage")
+            raise DataError(
+                f"{folder}: is no reward model ({', '.join(kinds)}, {config.num_labels} labels); see the reward stage"
+            )
         torch.manual_seed(seed)
         model = AutoModelForSequenceClassification.from_pretrained(
             str(folder), num_labels=1, dtype=torch.float32, local_files_only=True

@@ -130,7 +130,7 @@ def check_reference(policy: Any, reference: Any, rows: Sequence[tuple[Ids, Ids]]
 
 
 def _batches(lengths: list[int], device: Device, more: int) -> Iterator[tuple[list[int], int]]:
-    """Places of rows of like length, as many as TOKENS allow with `more` tokens each, and the longest of them; longest first."""
+    """Places of rows of like length, as many as TOKENS allow with `more` tokens each, and the longest; longest first."""
     order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
     while order:
         width = lengths[order[-1]]

@@ -210,9 +210,7 @@ def _pairs(data: Choices) -> dict[str, list[Any]]:
 def _labels(data: Choices, seed: int) -> dict[str, list[Any]]:
     """Answers with labels in an order drawn with `seed`, and beside each an answer to another prompt: that of the row before,
     from which the KL term is estimated."""
-    rows = [
-        (one.prompt, answer, label) for one in data.train for answer, label in zip(one.answers, one.labels, strict=True)
-    ]
+    rows = [(one.prompt, answer, label) for one in data.train for answer, label in zip(one.answers, one.labels, strict=True)]
     random.Random(seed).shuffle(rows)
     answers = [row[1] for row in rows]
     return {

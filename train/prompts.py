@@ -10,7 +10,7 @@ from train.errors import DataError
 from train.groups import Turns, group_in_heldout, read_groups
 from train.render import Renderer
 
-__all__ = ["Prompt", "Prompts", "read_prompts"]
+__all__ = ["Prompt", "Prompts", "read_prompts", "spread"]
 
 
 @dataclass(frozen=True)
@@ -74,3 +74,9 @@ def read_prompts(data: str | list[str], renderer: Renderer, most: int, heldout: 
         drops = ", ".join(f"{n} {reason}" for reason, n in found.dropped.items()) or "none"
         raise DataError(f"{data}: no prompt left to {side} of {found.rows_in} rows (dropped: {drops}); look at max_length")
     return found
+
+
+def spread(prompts: list[Prompt], most: int) -> list[Prompt]:
+    """At most `most` of them, evenly spread."""
+    count = min(most, len(prompts))
+    return [prompts[i * len(prompts) // count] for i in range(count)]

@@ -1,4 +1,4 @@
-"""GRPO and RLOO with TRL's trainers: answers drawn from the model, scored by our judges, made likelier where they score well."""
+"""GRPO and RLOO with TRL's trainers: answers drawn from the model, scored by our judges, likelier where they score well."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from train.errors import DataError, TrainError
 from train.groups import outside
 from train.intervals import bootstrap
 from train.policy import Speaker, check_reference, divergence
-from train.prompts import Prompt, Prompts, read_prompts
+from train.prompts import Prompt, Prompts, read_prompts, spread
 from train.rewards import Asked, Judge, open_judges, total
 from train.rows import fingerprint, list_files
 from train.stage import Context, Outcome
@@ -33,8 +33,8 @@ def inputs(stage: GrpoStage | RlooStage) -> str:
 def run(stage: GrpoStage | RlooStage, context: Context) -> Outcome:
     """Tune, and leave the model in `context.folder / "model"`.
 
-    An interrupted run goes on from its last checkpoint. Raises DataError for unusable rows, models or functions, TrainError when
-    the loss or a reward is no number, Interrupted when stopped.
+    An interrupted run goes on from its last checkpoint. Raises DataError for unusable rows, models or functions, TrainError
+    when the loss or a reward is no number, Interrupted when stopped.
     """
     source = context.source(stage.model)
     tokenizer = models.load_tokenizer(source)
@@ -50,7 +50,7 @@ def run(stage: GrpoStage | RlooStage, context: Context) -> Outcome:
         raise DataError(f"{stage.data}: a step takes {asked} prompts and there are {len(data.train)}; lower batch.sequences")
     judges = open_judges(stage.rewards, context, stage.max_length, stage.precision)
     reference = models.load(source).to(context.device.type).eval().requires_grad_(False)
-    chosen = _spread(data.heldout, stage.eval.sequences)
+    chosen = spread(data.heldout, stage.eval.sequences)
 
     def measure(some: Any) -> _Answered:
         return _Answered(stage, context, Speaker(some, renderer, context.device, stage.precision), chosen, judges)
@@ -89,9 +89,7 @@ class _Answered:
     def __init__(
         self, stage: GrpoStage | RlooStage, context: Context, speaker: Speaker, prompts: list[Prompt], judges: list[Judge]
     ) -> None:
-        answers = speaker.answers(
-            [one.ids for one in prompts], stage.max_new_tokens, stage.temperature, context.recipe.seed
-        )
+        answers = speaker.answers([one.ids for one in prompts], stage.max_new_tokens, stage.temperature, context.recipe.seed)
         self.rows = [(one.ids, said) for one, said in zip(prompts, answers, strict=True)]
         self.rewards = rewarded(speaker, prompts, answers, judges, stage.cut_penalty)
         self.mean = math.fsum(self.rewards) / len(self.rewards)
@@ -102,8 +100,8 @@ class _Answered:
 def rewarded(
     speaker: Speaker, prompts: list[Prompt], answers: list[list[int]], judges: list[Judge], cut_penalty: float
 ) -> list[float]:
-    """The reward of each answer; what was cut before it ended pays `cut_penalty`. One that cannot be scored (it spells a special
-    token, or is too long as the judge's tokenizer has it) counts as the worst beside it."""
+    """The reward of each answer; what was cut before it ended pays `cut_penalty`. One that cannot be scored (it spells a
+    special token, or is too long as the judge's tokenizer has it) counts as the worst beside it."""
     asked: list[Asked] = [(p.turns, speaker.text(said), p.row) for p, said in zip(prompts, answers, strict=True)]
     rewards = _known(total(judges, asked))
     return [r if speaker.ended(said) else r - cut_penalty for r, said in zip(rewards, answers, strict=True)]
@@ -159,7 +157,9 @@ def _train(
     )
     ids = trainer._tokenize_prompts([_as_trl_takes_it(one, renderer) for one in data.train[:8]])[0]
     if ids != [one.ids for one in data.train[:8]]:
-        raise TrainError("TRL reads the prompts as other tokens than they are rendered to; is trl of another version than 1.16?")
+        raise TrainError(
+            "TRL reads the prompts as other tokens than they are rendered to; is trl of another version than 1.16?"
+        )
     if trainer.ref_model is not None:
         check_reference(model, trainer.ref_model, before.rows[:8], context.device, stage.precision)
     return tuning.run(trainer)
@@ -174,9 +174,7 @@ def _asked(judge: Judge, speaker: Speaker, prompts: list[Prompt]) -> Callable[..
     """A judge as a reward function of TRL."""
 
     def score(completion_ids: list[list[int]], number: list[int], **_: Any) -> list[float]:
-        asked = [
-            (prompts[n].turns, speaker.text(said), prompts[n].row) for n, said in zip(number, completion_ids, strict=True)
-        ]
+        asked = [(prompts[n].turns, speaker.text(said), prompts[n].row) for n, said in zip(number, completion_ids, strict=True)]
         return _known(judge.score(asked))
 
     score.__name__ = judge.name
@@ -190,9 +188,3 @@ def _cut(speaker: Speaker, penalty: float) -> Callable[..., list[float]]:
         return [0.0 if speaker.ended(said) else -penalty for said in completion_ids]
 
     return cut
-
-
-def _spread(prompts: list[Prompt], most: int) -> list[Prompt]:
-    """At most `most` of them, evenly spread."""
-    count = min(most, len(prompts))
-    return [prompts[i * len(prompts) // count] for i in range(count)]

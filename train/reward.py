@@ -3,7 +3,8 @@
 The loss of a prompt is the mean over all pairs of its answers that the ranks tell apart (of K answers up to K(K-1)/2), of
 -log sigmoid(better - worse - margin): one forward pass of the K answers, all pairs in one loss, as in InstructGPT (Ouyang et
 al. 2022, arXiv 2203.02155, eq. 1), where pairs taken apart over-fitted. Margins as in Llama 2 (Touvron et al. 2023, arXiv
-2307.09288, eq. 2). The centering penalty is the mean over pairs of (better + worse)^2 (Eisenstein et al. 2023, arXiv 2312.09244).
+2307.09288, eq. 2). The centering penalty is the mean over pairs of (better + worse)^2 (Eisenstein et al. 2023, arXiv
+2312.09244).
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def run(stage: RewardStage, context: Context) -> Outcome:
     saved = models.load_reward(context.folder / "model", tokenizer, head=True).to(context.device.type).eval()
     again = judge_rankings(saved, data.heldout[:RELOADED], context.device, stage.precision, stage.margins)
     if max(abs(one - other) for one, other in zip(kept.scores, again.scores, strict=True)) > 1e-4:
-        raise TrainError(f"{context.folder / 'model'}: scores otherwise than the model that was trained; its head was not saved")
+        raise TrainError(
+            f"{context.folder / 'model'}: scores otherwise than the model that was trained; its head was not saved"
+        )
     after = judged(saved)
     summary = {
         "measure": {
@@ -153,6 +156,7 @@ def _train(
     tuning = Tuning(stage, context, model, steps, evaluate)
     pad = tokenizer.pad_token_id
     trainer = _trainer()(
+        center=stage.center,
         model=model,
         args=TrainingArguments(
             **tuning.arguments(micro, stage.batch.sequences // micro),
@@ -164,8 +168,6 @@ def _train(
         optimizers=tuning.optimizers,
         callbacks=[tuning.watch],
     )
-    trainer.center = stage.center
-    trainer.tokens, trainer.right, trainer.scores = 0, [0, 0], []
     return tuning.run(trainer)
 
 
@@ -174,7 +176,14 @@ def _trainer() -> Any:
     from transformers import Trainer
 
     class RankingTrainer(Trainer):  # type: ignore[misc]
-        model_accepts_loss_kwargs = True
+        def __init__(self, center: float, **options: Any) -> None:
+            super().__init__(**options)
+            # Or the loss would be divided once more by the number of micro-batches.
+            self.model_accepts_loss_kwargs = True
+            self.center = center
+            self.tokens = 0
+            self.right = [0, 0]
+            self.seen: list[torch.Tensor] = []
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
             """The sum over the prompts here, over the prompts of the whole step: the micro-batch does not matter."""
@@ -184,23 +193,23 @@ def _trainer() -> Any:
             self.tokens += int(inputs["attention_mask"].sum())
             self.right[0] += int((seen[pairs[:, 0]] > seen[pairs[:, 1]]).sum())
             self.right[1] += len(pairs)
-            self.scores.append(seen)
+            self.seen.append(seen)
             loss = losses.sum() / (len(losses) if num_items_in_batch is None else num_items_in_batch)
             return (loss, scores) if return_outputs else loss
 
         def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
             """Add what this step saw: share of pairs in the right order, mean and spread of the scores."""
-            if "loss" in logs and self.scores:
+            if "loss" in logs and self.seen:
                 import torch
 
-                seen = torch.cat(self.scores)
+                seen = torch.cat(self.seen)
                 logs |= {
                     "num_tokens": self.tokens,
                     "accuracy": self.right[0] / self.right[1],
                     "score_mean": float(seen.mean()),
                     "score_std": float(seen.std(correction=0)),
                 }
-                self.right, self.scores = [0, 0], []
+                self.right, self.seen = [0, 0], []
             super().log(logs, *args, **options)
 
     return RankingTrainer

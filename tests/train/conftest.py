@@ -175,6 +175,24 @@ def base(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(out / "pretrain" / "model")
 
 
+@pytest.fixture(scope="session")
+def speaker(base: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that answers."""
+    from train.chain import run_chain
+    from train.recipe import check_recipe
+    from train.report import Reporter
+    from train.stage import Interrupts
+
+    out = tmp_path_factory.mktemp("speaker")
+    stage = {
+        "stage": "supervised", "model": base, "data": str(write_jsonl(out / "rows.jsonl", pairs(120, 5))),
+        "max_length": 64, "batch": {"sequences": 8}, "optimizer": {"lr": 5e-3}, "steps": 25,
+    }  # fmt: skip
+    content = {"out": str(out), "threads": 1, "device": "cpu", "stages": [stage]}
+    run_chain(check_recipe(content, where="recipe"), Reporter(True, (out / "log").open("w")), Interrupts())
+    return str(out / "supervised" / "model")
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Runs a recipe in this process and returns its summary; `events` collects what it says."""

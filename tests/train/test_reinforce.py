@@ -27,23 +27,6 @@ def broken(prompt, answer, row):
 """
 
 
-@pytest.fixture(scope="session")
-def speaker(base: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model that answers."""
-    from train.chain import run_chain
-    from train.recipe import check_recipe
-    from train.report import Reporter
-
-    out = tmp_path_factory.mktemp("speaker")
-    stage = {
-        "stage": "supervised", "model": base, "data": str(write_jsonl(out / "rows.jsonl", pairs(120, 5))),
-        "max_length": 64, "batch": {"sequences": 8}, "optimizer": {"lr": 5e-3}, "steps": 25,
-    }  # fmt: skip
-    content = {"out": str(out), "threads": 1, "device": "cpu", "stages": [stage]}
-    run_chain(check_recipe(content, where="recipe"), Reporter(True, (out / "log").open("w")), Interrupts())
-    return str(out / "supervised" / "model")
-
-
 @pytest.fixture
 def reinforcing(speaker: str, tmp_path: Path) -> dict[str, Any]:
     """A recipe that rewards a word, in steps of two prompts with four answers each."""
@@ -120,9 +103,7 @@ def test_a_reward_model_and_a_function_add_up(run: Run, reinforcing: dict[str, A
     asked = [
         ([{"role": "user", "content": "what"}], text, {"instruction": "what"}) for text in ("the cat", "the the", "x" * 500)
     ]
-    parts = [
-        open_judges([RewardSource(**source)], context, 64, "float32") for source in reinforcing["stages"][1]["rewards"]
-    ]
+    parts = [open_judges([RewardSource(**source)], context, 64, "float32") for source in reinforcing["stages"][1]["rewards"]]
     both = total([*parts[0], *parts[1]], asked)
     assert both[2] is None
     for i in (0, 1):
