@@ -11,7 +11,7 @@ from train.append import in_windows
 from train.config import Batch, EvaluateStage
 from train.data import Rows, open_shards
 from train.errors import DataError
-from train.evaluate import Loss, heldout_loss
+from train.evaluate import Loss, answer, heldout_loss
 from train.groups import outside
 from train.intervals import bootstrap
 from train.policy import Speaker, open_speaker
@@ -47,6 +47,7 @@ def run(stage: EvaluateStage, context: Context) -> Outcome:
     found: list[dict[str, Any]] = []
     answered: list[list[dict[str, Any]]] = []
     prompts: list[Prompt] = []
+    said_of_prompts: dict[str, list[str]] = {}
     for name, label in zip(stage.models, _labels(stage, context), strict=True):
         speaker = open_speaker(context.source(name), context.device, stage.precision, stage.max_length)
         room = min(stage.max_length, speaker.model.config.max_position_embeddings)
@@ -71,6 +72,7 @@ def run(stage: EvaluateStage, context: Context) -> Outcome:
             ]
             one |= {"win_rate": math.fsum(wins) / len(wins), "interval": bootstrap(wins, context.recipe.seed)}
         one |= _lm_eval(stage, context, name)
+        said_of_prompts[label] = _samples(context, speaker)
         found.append(one)
         answered.append(
             [
@@ -81,7 +83,11 @@ def run(stage: EvaluateStage, context: Context) -> Outcome:
     rows = [{**prompt_member(p.turns), "answers": list(said)} for p, *said in zip(prompts, *answered, strict=True)]
     in_windows(context.folder / "data" / "rows.jsonl", rows, WINDOW, lambda _, batch: batch, context)
     (context.folder / "data" / "rows.json").unlink(missing_ok=True)
-    summary: dict[str, Any] = {"prompts": len(prompts), "compared": found}
+    samples = [
+        {"prompt": prompt, "answers": {label: said[i] for label, said in said_of_prompts.items()}}
+        for i, prompt in enumerate(context.recipe.prompts)
+    ]
+    summary: dict[str, Any] = {"prompts": len(prompts), "compared": found, "samples": samples}
     if len(found) > 1:
         summary["measure"] = {
             "name": f"win rate of {found[-1]['model']} against {found[0]['model']}",
@@ -90,6 +96,13 @@ def run(stage: EvaluateStage, context: Context) -> Outcome:
             "better": "higher",
         }
     return Outcome(summary, "")
+
+
+def _samples(context: Context, speaker: Speaker) -> list[str]:
+    """What the model answers to the prompts of the recipe, as `train.chain` has every stage answer them."""
+    recipe = context.recipe
+    options = {"max_new_tokens": recipe.max_new_tokens, "temperature": recipe.temperature, "seed": recipe.seed}
+    return [answer(speaker.model, speaker.renderer, prompt, **options)["answer"] for prompt in recipe.prompts]
 
 
 def _labels(stage: EvaluateStage, context: Context) -> list[str]:

@@ -332,6 +332,7 @@ class SampleStage(_Rows):
 
     stage: Literal["sample"] = Field("sample", description="Kind of stage.")
     model: str = Field("previous", description="previous, stage:NAME, or the folder of a model.")
+    prompts: int | None = Field(None, ge=1, description="Prompts at most, spread evenly over what there is; null: all.")
     answers: int = Field(4, ge=1, description="Answers to each prompt.")
     max_new_tokens: int = Field(64, ge=1, description="Longest answer, in tokens.")
     temperature: float = Field(1.0, gt=0, description="Temperature of the answers.")

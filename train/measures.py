@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["LANGUAGE", "measures"]
+__all__ = ["LANGUAGE", "measures", "side_by_side"]
 
 LANGUAGE = ("pretrain", "supervised")
 """Stages whose loss is in nats per token of language."""
@@ -79,4 +79,20 @@ def _compared(stage: dict[str, Any]) -> list[str]:
         lines.append("|---" * (len(stage["compared"]) + 1) + "|")
         for task in tasks:
             lines.append(f"| {task} | {' | '.join(str(one['lm_eval'].get(task, '')) for one in stage['compared'])} |")
+    if stage["samples"]:
+        lines += ["", *side_by_side(stage["samples"])]
     return lines
+
+
+def side_by_side(samples: list[dict[str, Any]]) -> list[str]:
+    """A table of prompts, and what each model answers."""
+    names = list(samples[0]["answers"])
+    lines = [f"| prompt | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {_cell(s['prompt'])} | {' | '.join(_cell(s['answers'][name]) for name in names)} |" for s in samples]
+    return lines
+
+
+def _cell(text: str) -> str:
+    """Any text as one cell of a table: model output is data, so nothing of it may act as Markdown."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;").replace("`", "&#96;")
+    return "<code>" + safe.replace("\r", "").replace("\n", "<br>") + "</code>"

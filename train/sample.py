@@ -10,7 +10,7 @@ from train.append import in_windows
 from train.config import SampleStage
 from train.groups import Turns, outside
 from train.policy import open_speaker
-from train.prompts import Prompt, read_prompts
+from train.prompts import Prompt, read_prompts, spread
 from train.rows import fingerprint, list_files
 from train.stage import Context, Outcome
 
@@ -42,8 +42,8 @@ def run(stage: SampleStage, context: Context) -> Outcome:
     source = context.source(stage.model)
     speaker = open_speaker(source, context.device, stage.precision, stage.max_length)
     room = speaker.model.config.max_position_embeddings
-    most = min(stage.max_length, room) - stage.max_new_tokens
-    prompts = read_prompts(context.rows(stage.data), speaker.renderer, most)
+    longest = min(stage.max_length, room) - stage.max_new_tokens
+    prompts = read_prompts(context.rows(stage.data), speaker.renderer, longest)
     context.note(prompts.told())
     model = source.parent.name if source.name == "model" else source.name
     ended: list[bool] = []
@@ -65,8 +65,8 @@ def run(stage: SampleStage, context: Context) -> Outcome:
             for i, one in enumerate(batch)
         ]
 
-    asked = prompts.train[:4] if context.check else prompts.train
-    count = in_windows(context.folder / "data" / "rows.jsonl", asked, WINDOW, work, context)
+    most = 4 if context.check else stage.prompts or len(prompts.train)
+    count = in_windows(context.folder / "data" / "rows.jsonl", spread(prompts.train, most), WINDOW, work, context)
     (context.folder / "data" / "rows.json").unlink(missing_ok=True)
     summary = {
         "rows_in": prompts.rows_in,
