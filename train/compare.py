@@ -51,7 +51,7 @@ def run(stage: EvaluateStage, context: Context) -> Outcome:
     for name, label in zip(stage.models, _labels(stage, context), strict=True):
         speaker = open_speaker(context.source(name), context.device, stage.precision, stage.max_length)
         room = min(stage.max_length, speaker.model.config.max_position_embeddings)
-        here = read_prompts(context.rows(stage.data), speaker.renderer, room - stage.max_new_tokens)
+        here = read_prompts(context.rows(stage.data), speaker.renderer, room - stage.max_new_tokens, split=stage.split)
         chosen = spread(here.train, 4 if context.check else stage.prompts)
         if prompts and [one.turns for one in chosen] != [one.turns for one in prompts]:
             raise DataError(f"{name}: its tokenizer leaves out other prompts than the first model's; lower max_new_tokens")

@@ -203,6 +203,7 @@ class SupervisedStage(_Stage):
     epochs: float = Field(1.0, gt=0, description="Passes over the rows.")
     steps: int | None = Field(None, ge=1, description="Stop after this many steps, instead of by epochs.")
     optimizer: TuningOptimizer = Field(TuningOptimizer(), description="AdamW and its schedule.")
+    lora: Lora | None = Field(None, description="Train small matrices beside the frozen weights; merged at the end.")
 
 
 class RewardSource(_Options):
@@ -327,11 +328,17 @@ class _Rows(_Options):
     precision: Precision = Field("auto", description="auto: float32 on a CPU, bfloat16 autocast on CUDA.")
 
 
+Split = Annotated[
+    Literal["train", "validation"] | None, Field(description="Only rows whose column split says so; null: all rows.")
+]
+
+
 class SampleStage(_Rows):
     """Answers drawn from a model: rows with a prompt and `answers`, in data/rows.jsonl."""
 
     stage: Literal["sample"] = Field("sample", description="Kind of stage.")
     model: str = Field("previous", description="previous, stage:NAME, or the folder of a model.")
+    split: Split = None
     prompts: int | None = Field(None, ge=1, description="Prompts at most, spread evenly over what there is; null: all.")
     answers: int = Field(4, ge=1, description="Answers to each prompt.")
     max_new_tokens: int = Field(64, ge=1, description="Longest answer, in tokens.")
@@ -366,6 +373,7 @@ class EvaluateStage(_Rows):
     text: str | None = Field(
         None, description="Folder of token shards: held-out loss and bits per byte on its validation split."
     )
+    split: Split = None
     prompts: int = Field(200, ge=2, description="Prompts at most, spread evenly over what there is.")
     max_new_tokens: int = Field(64, ge=1, description="Longest answer, in tokens.")
     temperature: float = Field(1.0, ge=0, description="Temperature of the answers; 0: the likeliest token each time.")

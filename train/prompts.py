@@ -47,10 +47,13 @@ class Prompts:
         }
 
 
-def read_prompts(data: str | list[str], renderer: Renderer, most: int, heldout: float | None = None) -> Prompts:
+def read_prompts(
+    data: str | list[str], renderer: Renderer, most: int, heldout: float | None = None, split: str | None = None
+) -> Prompts:
     """Prompts of at most `most` tokens, each once; with `heldout`, that share of them apart (else all are in `train`).
 
-    Reasons to drop a row: too_long, special_token, same_prompt. Raises DataError when a side is empty.
+    Reasons to drop a row: too_long, special_token, same_prompt, other_split (with `split`: it says another, or none). Raises
+    DataError when a side is empty.
     """
     found = Prompts()
     seen: set[str] = set()
@@ -63,6 +66,8 @@ def read_prompts(data: str | list[str], renderer: Renderer, most: int, heldout: 
         dropped = choice.dropped or ("too_long" if len(choice.prompt) > most else None)
         if group.key in seen:
             dropped = "same_prompt"
+        if split is not None and group.row.get("split") != split:
+            dropped = "other_split"
         if dropped:
             found.dropped[dropped] += 1
             continue

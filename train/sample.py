@@ -43,7 +43,7 @@ def run(stage: SampleStage, context: Context) -> Outcome:
     speaker = open_speaker(source, context.device, stage.precision, stage.max_length)
     room = speaker.model.config.max_position_embeddings
     longest = min(stage.max_length, room) - stage.max_new_tokens
-    prompts = read_prompts(context.rows(stage.data), speaker.renderer, longest)
+    prompts = read_prompts(context.rows(stage.data), speaker.renderer, longest, split=stage.split)
     context.note(prompts.told())
     model = source.parent.name if source.name == "model" else source.name
     ended: list[bool] = []

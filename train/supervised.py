@@ -12,6 +12,7 @@ from train.data import open_shards
 from train.errors import DataError
 from train.evaluate import heldout_loss
 from train.examples import PREFIX_CHECKED, Examples, read_examples, shards_of
+from train.lora import adapted, merged
 from train.rows import fingerprint, list_files
 from train.stage import Context, Outcome
 
@@ -51,7 +52,11 @@ def run(stage: SupervisedStage, context: Context) -> Outcome:
         return heldout_loss(some, batches, context.device, stage.precision).per_token
 
     before = evaluate(model)
+    if stage.lora:
+        model = adapted(model, stage.lora, context.recipe.seed)
     watch = _train(stage, context, data, model, tokenizer, micro, evaluate)
+    if stage.lora:
+        model = merged(model)
     models.save(model, tokenizer, context.folder / "model", data.renderer.stop_ids)
     after = evaluate(models.load(context.folder / "model").to(context.device.type))
     summary = {

@@ -131,13 +131,14 @@ def test_answers_are_drawn_again_alike_after_a_kill_and_scored(
 ) -> None:
     monkeypatch.setattr(train.sample, "WINDOW", 4)
     rows = [*pairs(9, 7), pairs(1, 7)[0], {"instruction": "long " * 80}]
+    rows = [row | {"split": "train"} for row in rows] + [{"instruction": "no split"}]
     draw = {
         "stage": "sample", "model": speaker, "data": str(write_jsonl(tmp_path / "prompts.jsonl", rows)),
-        "answers": 3, "max_length": 64, "max_new_tokens": 12,
+        "answers": 3, "max_length": 64, "max_new_tokens": 12, "split": "train",
     }  # fmt: skip
     scoring["stages"] = [draw, scoring["stages"][0] | {"data": "stage:sample", "to": "preference"}]
     whole = run(scoring | {"out": str(tmp_path / "whole")})
-    assert whole["stages"][0]["rows_dropped"] == {"same_prompt": 1, "too_long": 1}
+    assert whole["stages"][0]["rows_dropped"] == {"other_split": 1, "same_prompt": 1, "too_long": 1}
     assert (whole["stages"][0]["answers"], whole["stages"][1]["rows_in"]) == (27, 9)
     with pytest.raises(Interrupted):
         run(scoring, AfterStep(4, interrupts := Interrupts()), interrupts=interrupts)

@@ -171,3 +171,20 @@ def test_shards_of_examples_tune_as_their_rows_do(run: Run, tuning: dict[str, An
     template.write_text(template.read_text().replace("<|user|>", "<|assistant|>").replace("{{ m.role }}", "{{  m.role }}"))
     with pytest.raises(DataError, match="another tokenizer or chat template"):
         run({**tuning, "out": str(tmp_path / "d"), "stages": [stage]})
+
+
+def test_adapters_learn_and_are_merged_into_the_weights(run: Run, tuning: dict[str, Any], base: str) -> None:
+    import torch
+
+    from train.config import Lora
+    from train.lora import adapted, merged
+    from train.model import load
+
+    tuning["stages"][0] |= {"lora": {"rank": 4, "alpha": 8}, "optimizer": {"lr": 2e-2}, "steps": 12}
+    stage = run(tuning)["stages"][0]
+    assert stage["loss_after"] < stage["loss_before"] - 0.5
+    before, after = load(base), load(Path(tuning["out"]) / "supervised" / "model")
+    changed = {name for name, weight in after.named_parameters() if not torch.equal(weight, before.get_parameter(name))}
+    assert changed == {name for name, weight in after.named_parameters() if "proj" in name}
+    model = merged(adapted(load(base), Lora(rank=2), 0))
+    assert all(torch.equal(weight, before.get_parameter(name)) for name, weight in model.named_parameters())
