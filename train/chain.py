@@ -10,12 +10,28 @@ from types import ModuleType
 from typing import Any
 
 from train import model as models
-from train.config import PretrainStage, Stage, SupervisedStage, TrainRecipe
+from train.config import (
+    REFERENCE,
+    DpoStage,
+    EvaluateStage,
+    GrpoStage,
+    KtoStage,
+    PretrainStage,
+    RewardStage,
+    RlooStage,
+    SampleStage,
+    ScoreStage,
+    Stage,
+    SupervisedStage,
+    TrainRecipe,
+    references,
+)
 from train.device import open_device
 from train.errors import TrainError
 from train.evaluate import answer
 from train.render import Renderer
 from train.report import Reporter, markdown, write_atomic, write_json
+from train.rewards import function_fingerprint
 from train.stage import Context, Interrupts
 
 __all__ = ["checked", "run_chain"]
@@ -35,7 +51,8 @@ def run_chain(recipe: TrainRecipe, report: Reporter, interrupts: Interrupts, *, 
         raise TrainError(f"{out}: cannot be written ({error.strerror}); choose another out") from error
     device = open_device(recipe.device, recipe.threads)
     summaries: list[dict[str, Any]] = []
-    answers: list[list[dict[str, Any]]] = []
+    answers: dict[str, list[dict[str, Any]]] = {}
+    digests: dict[str, str] = {}
     previous: Path | None = None
     previous_digest = ""
     # All inputs first: a mistake in the last stage should not wait for the first to be trained.
@@ -45,22 +62,18 @@ def run_chain(recipe: TrainRecipe, report: Reporter, interrupts: Interrupts, *, 
         module = _module(stage)
         # What a file is called does not matter, what is in it does; nor does how often checkpoints are saved.
         options = stage.model_dump(mode="json", exclude={"save", "name", "data"})
-        if stage.model == "previous":
-            options["model"] = previous_digest
-        elif isinstance(stage.model, str):
-            options["model"] = models.model_fingerprint(stage.model)
-        digest = _digest([options, recipe.seed, device.type, data])
+        reads = [digests[of] for of in references(stage.model_dump(mode="json", include={"data"}))]
+        digest = _digest([_pinned(options, previous_digest, digests), recipe.seed, device.type, data, reads])
+        digests[name] = digest
         folder = out / name
         context = Context(recipe, name, folder, previous, digest, device, report, interrupts, check)
         summary, said = _run_stage(stage, module, context)
         summaries.append(summary)
-        answers.append(said)
-        previous, previous_digest = folder / "model", digest
+        answers[name] = said
+        if stage.speaks:
+            previous, previous_digest = folder / "model", digest
     samples = [
-        {
-            "prompt": prompt,
-            "answers": {s["name"]: said[i]["answer"] for s, said in zip(summaries, answers, strict=True)},
-        }
+        {"prompt": prompt, "answers": {name: said[i]["answer"] for name, said in answers.items() if said}}
         for i, prompt in enumerate(recipe.prompts)
     ]
     result = {"device": device.type, "stages": summaries, "samples": samples}
@@ -81,6 +94,53 @@ def _module(stage: Stage) -> ModuleType:
             from train import supervised
 
             return supervised
+        case RewardStage():
+            from train import reward
+
+            return reward
+        case DpoStage() | KtoStage():
+            from train import preference
+
+            return preference
+        case GrpoStage() | RlooStage():
+            from train import reinforce
+
+            return reinforce
+        case SampleStage():
+            from train import sample
+
+            return sample
+        case ScoreStage():
+            from train import score
+
+            return score
+        case EvaluateStage():
+            from train import compare
+
+            return compare
+
+
+def _pinned(options: Any, previous: str, digests: dict[str, str]) -> Any:
+    """Options with what models, functions and stages are in place of what they are called."""
+    match options:
+        case dict():
+            return {key: _pinned_value(key, value, previous, digests) for key, value in options.items()}
+        case list():
+            return [_pinned(item, previous, digests) for item in options]
+        case _:
+            return options
+
+
+def _pinned_value(key: str, value: Any, previous: str, digests: dict[str, str]) -> Any:
+    if key == "models":
+        return [_pinned_value("model", item, previous, digests) for item in value]
+    if key == "function" and isinstance(value, str):
+        return [function_fingerprint(value), value.rpartition(":")[2]]
+    if key != "model" or not isinstance(value, str):
+        return _pinned(value, previous, digests)
+    if value == "previous":
+        return previous
+    return digests[value.removeprefix(REFERENCE)] if value.startswith(REFERENCE) else models.model_fingerprint(value)
 
 
 def _run_stage(stage: Stage, module: ModuleType, context: Context) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -102,7 +162,7 @@ def _run_stage(stage: Stage, module: ModuleType, context: Context) -> tuple[dict
         write_json(folder / "done.json", {"digest": context.digest})
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     if done.get("digest") != context.digest or done.get("samples") != asked:
-        said = _answers(context, summary["format"])
+        said = _answers(context, summary["format"], stage.speaks)
         write_atomic(folder / "samples.jsonl", "".join(json.dumps(s, ensure_ascii=False) + "\n" for s in said))
         write_json(folder / "done.json", {"digest": context.digest, "samples": asked})
         context.report.emit("stage_done", **summary)
@@ -111,10 +171,10 @@ def _run_stage(stage: Stage, module: ModuleType, context: Context) -> tuple[dict
     return summary, said
 
 
-def _answers(context: Context, row_format: str) -> list[dict[str, Any]]:
-    """The recipe's prompts answered by the model as it was saved."""
+def _answers(context: Context, row_format: str, speaks: bool) -> list[dict[str, Any]]:
+    """The recipe's prompts answered by the model as it was saved; none by a stage that leaves no model that answers."""
     recipe = context.recipe
-    if not recipe.prompts:
+    if not recipe.prompts or not speaks:
         return []
     folder = context.folder / "model"
     model = models.load(folder).to(context.device.type).eval()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from train.config import SupervisedStage
+from train.config import DpoStage, GrpoStage, KtoStage, RewardStage, RlooStage, SupervisedStage
 from train.optimizer import rate
 from train.report import Metrics, write_atomic
 from train.stage import Context
@@ -18,7 +18,16 @@ from train.stage import Context
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Watch", "last_checkpoint"]
+__all__ = ["Tuned", "Watch", "last_checkpoint"]
+
+Tuned = SupervisedStage | RewardStage | DpoStage | KtoStage | GrpoStage | RlooStage
+"""The stages that a trainer of TRL or transformers runs."""
+
+TOLD = (
+    "accuracy", "score_mean", "score_std", "rewards/accuracies", "rewards/margins", "rewards/chosen", "rewards/rejected",
+    "reward", "reward_std", "kl", "completions/mean_length", "completions/clipped_ratio", "frac_reward_zero_std", "entropy",
+)  # fmt: skip
+"""What of a trainer's own measures is written to metrics.jsonl."""
 
 MARK = "complete"
 """File in a checkpoint folder, written last: the digest that the checkpoint belongs to. Trainer saves into the final
@@ -36,10 +45,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def __init__(
         self,
-        stage: SupervisedStage,
+        stage: Tuned,
         context: Context,
         metrics: Metrics,
-        evaluate: Callable[[torch.nn.Module], float],
+        evaluate: Callable[[torch.nn.Module], float] | None,
         steps: int,
     ) -> None:
         self.stage, self.context, self.metrics, self.evaluate, self.steps = stage, context, metrics, evaluate, steps
@@ -51,6 +60,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.tokens = self._tokens_before
         self.seconds = self._seconds_before
         self.broken = ""
+
+    def forget_tokens(self) -> None:
+        """For trainers whose count of tokens goes on when they are resumed."""
+        self._tokens_before = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock."""
@@ -72,7 +85,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             )
             control.should_training_stop, control.should_save = True, False
             return
-        self.metrics.write(**line, loss=logs["loss"], gradient_norm=logs["grad_norm"])
+        told = {name.replace("/", "_"): logs[name] for name in TOLD if name in logs}
+        self.metrics.write(**line, loss=logs["loss"], gradient_norm=logs["grad_norm"], **told)
         self.context.report.emit(
             "step",
             stage=self.stage.stage,
@@ -89,7 +103,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Held-out loss when it is due; save and stop when asked to."""
         self.step = state.global_step
         every = self.stage.eval.every
-        if every and self.step % every == 0 and self.step < self.steps:
+        if self.evaluate and every and self.step % every == 0 and self.step < self.steps:
             loss = self.evaluate(model)
             self.metrics.write(step=self.step, heldout_loss=loss)
             self.context.report.emit(

@@ -14,7 +14,17 @@ from train.errors import DataError, TrainError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Memory", "build", "load", "load_tokenizer", "memory_estimate", "model_fingerprint", "padded_vocab", "save"]
+__all__ = [
+    "Memory",
+    "build",
+    "load",
+    "load_reward",
+    "load_tokenizer",
+    "memory_estimate",
+    "model_fingerprint",
+    "padded_vocab",
+    "save",
+]
 
 
 def padded_vocab(size: int) -> int:
@@ -81,19 +91,50 @@ def load(folder: str | Path) -> Any:
         raise DataError(f"{folder}: the model cannot be loaded ({' '.join(str(error).split())[:300]})") from error
 
 
-def save(model: Any, tokenizer: Any, folder: Path, stop_ids: list[int]) -> None:
+def load_reward(folder: str | Path, tokenizer: Any, *, head: bool, seed: int = 0) -> Any:
+    """The model in `folder` with one score for a whole text (AutoModelForSequenceClassification, one label), float32.
+
+    The score is read at the last token that is not padding. With `head` the folder has it, else it is drawn with `seed` on
+    top of a causal model. Raises DataError.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    if not (Path(folder) / "config.json").is_file():
+        raise DataError(f"{folder}: is no folder of a model (it has no config.json)")
+    try:
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        kinds = config.architectures or []
+        if head and (not any("SequenceClassification" in kind for kind in kinds) or config.num_labels != 1):
+            raise DataError(
+                f"{folder}: is no reward model ({', '.join(kinds)}, {config.num_labels} labels); see the reward stage"
+            )
+        torch.manual_seed(seed)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            str(folder), num_labels=1, dtype=torch.float32, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise DataError(f"{folder}: the model cannot be loaded ({' '.join(str(error).split())[:300]})") from error
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.use_cache = False
+    return model
+
+
+def save(model: Any, tokenizer: Any, folder: Path, stop_ids: list[int] | None) -> None:
     """Write model, tokenizer and generation_config.json to `folder`, all of it or nothing.
 
-    Generation stops at `stop_ids`, none of which may be the padding token.
+    Generation stops at `stop_ids`, none of which may be the padding token; None: the model generates nothing.
     """
     from safetensors import SafetensorError
     from transformers import GenerationConfig
 
-    if tokenizer.pad_token_id in stop_ids:
-        raise DataError(f"{folder}: the padding token would end every answer; give the tokenizer a pad_token of its own")
-    model.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=stop_ids, pad_token_id=tokenizer.pad_token_id
-    )
+    if stop_ids is not None:
+        if tokenizer.pad_token_id in stop_ids:
+            raise DataError(f"{folder}: the padding token would end every answer; give the tokenizer a pad_token of its own")
+        model.generation_config = GenerationConfig(
+            bos_token_id=tokenizer.bos_token_id, eos_token_id=stop_ids, pad_token_id=tokenizer.pad_token_id
+        )
     fresh = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
     try:

@@ -17,7 +17,7 @@ from typing import Any
 from train.errors import DataError
 from train.rows import Row
 
-__all__ = ["IGNORE", "Pair", "Rendered", "Renderer"]
+__all__ = ["IGNORE", "Choice", "Pair", "Rendered", "Renderer"]
 
 IGNORE = -100
 """The label that torch's cross entropy leaves out."""
@@ -52,6 +52,15 @@ class Pair:
     dropped: str | None = None
     """As of `Rendered`; also same_answers (nothing to prefer), prompt_differs (the template puts the prompt differently once
     it is answered)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The ids of a prompt, and those that each answer to it adds, labelled as in the whole chat; or why it is dropped."""
+
+    prompt: list[int]
+    answers: list[Rendered]
+    dropped: str | None = None
 
 
 class Renderer:
@@ -104,31 +113,63 @@ class Renderer:
 
         Raises DataError for a row of the wrong shape.
         """
-        texts = [self._string(row, key) for key in ("instruction", "chosen", "rejected")]
-        if any(self._special.search(text) for text in texts):
-            return _no_pair("special_token")
-        prompt = self.prompt(texts[0])
+        question, *texts = [self._string(row, key) for key in ("instruction", "chosen", "rejected")]
+        choice = self.render_answers(row.where, [{"role": "user", "content": question}], texts)
+        dropped = choice.dropped or next((answer.dropped for answer in choice.answers if answer.dropped), None)
+        if dropped:
+            return Pair([], Rendered([], []), Rendered([], []), dropped)
+        chosen, rejected = choice.answers
+        if chosen.ids == rejected.ids:
+            return Pair([], Rendered([], []), Rendered([], []), "same_answers")
+        return Pair(choice.prompt, chosen, rejected)
+
+    def render_answers(self, where: str, turns: list[dict[str, str]], texts: list[str]) -> Choice:
+        """A prompt and several answers to it as ids, prompt and answer at most `max_length` of them.
+
+        An answer that is longer, trains nothing or spells a special token says so in `dropped`; so does the whole where
+        the prompt does. Raises DataError for a prompt that the tokenizer has no template for.
+        """
+        if any(self._special.search(turn["content"]) for turn in turns):
+            return Choice([], [], "special_token")
+        prompt = self.prompt_of(where, turns)
+        if len(prompt) >= self.max_length:
+            return Choice([], [], "too_long")
         answers: list[Rendered] = []
-        for text in texts[1:]:
-            turns = [{"role": "user", "content": texts[0]}, {"role": "assistant", "content": text}]
-            ids, labels = self._templated(row.where, turns) if self.templated else self._answered(prompt, text)
+        for text in texts:
+            if self._special.search(text):
+                answers.append(Rendered([], [], dropped="special_token"))
+                continue
+            said = [*turns, {"role": "assistant", "content": text}]
+            ids, labels = self._templated(where, said) if self.templated else self._answered(prompt, text)
             if ids[: len(prompt)] != prompt:
-                return _no_pair("prompt_differs")
-            self._check_start(row.where, ids)
+                return Choice([], [], "prompt_differs")
+            self._check_start(where, ids)
+            answer = Rendered(ids[len(prompt) :], labels[len(prompt) :])
             if len(ids) > self.max_length:
-                return _no_pair("too_long")
-            answers.append(Rendered(ids[len(prompt) :], labels[len(prompt) :]))
-        if answers[0].ids == answers[1].ids:
-            return _no_pair("same_answers")
-        if any(set(answer.labels) <= {IGNORE} for answer in answers):
-            return _no_pair("nothing_trained")
-        return Pair(prompt, answers[0], answers[1])
+                answer = Rendered([], [], dropped="too_long")
+            elif set(answer.labels) <= {IGNORE}:
+                answer = Rendered([], [], dropped="nothing_trained")
+            answers.append(answer)
+        return Choice(prompt, answers)
+
+    def prompt_of(self, where: str, turns: list[dict[str, str]]) -> list[int]:
+        """A conversation as ids up to where the model answers. Raises DataError where that needs a template."""
+        import jinja2
+
+        if self.templated:
+            try:
+                ids: list[int] = self._apply(turns, add_generation_prompt=True)["input_ids"]
+            except jinja2.TemplateError as error:
+                raise DataError(f"{where}: the chat template refuses the row ({error})") from error
+            return ids
+        if len(turns) != 1:
+            raise DataError(f"{where}: a prompt of {len(turns)} messages needs a chat template, and this tokenizer has none")
+        return self.prompt(turns[0]["content"])
 
     def prompt(self, text: str) -> list[int]:
         """A prompt as ids, exactly as the model sees it in training up to where it answers."""
         if self.templated:
-            ids: list[int] = self._apply([{"role": "user", "content": text}], add_generation_prompt=True)["input_ids"]
-            return ids
+            return self.prompt_of("the prompt", [{"role": "user", "content": text}])
         return self._open(text if self.format == "text" else f"{text}\n\n")
 
     def prefix_stable(self, row: Row) -> bool:
@@ -229,7 +270,3 @@ class Renderer:
                 "{% generation %} block; a model trained with it never stops"
             )
         return ends[-1]
-
-
-def _no_pair(dropped: str) -> Pair:
-    return Pair([], Rendered([], []), Rendered([], []), dropped)

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+from train.measures import LANGUAGE, measures, side_by_side
+
 __all__ = ["Metrics", "Reporter", "markdown", "write_atomic", "write_json"]
 
 
@@ -99,15 +101,16 @@ def write_json(file: Path, content: Any) -> None:
 
 def markdown(stages: list[dict[str, Any]], samples: list[dict[str, Any]]) -> str:
     """report.md: the table of held-out losses, and the answers of each stage side by side."""
-    lines = [
-        "# Training",
-        "",
-        "Loss in nats per token, on data held out of training (supervised stages: on the tokens of the answers).",
-        "",
-        "| stage | loss before | loss after | bits/byte before | bits/byte after | tokens | tokens/s | seconds |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for stage in stages:
+    lines = ["# Training", ""]
+    spoken = [stage for stage in stages if stage["stage"] in LANGUAGE]
+    if spoken:
+        lines += [
+            "Loss in nats per token, on data held out of training (supervised stages: on the tokens of the answers).",
+            "",
+            "| stage | loss before | loss after | bits/byte before | bits/byte after | tokens | tokens/s | seconds |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|",
+        ]
+    for stage in spoken:
         bits = [
             f"{stage[key]:.3f}" if stage.get(key) is not None else "" for key in ("bits_per_byte_before", "bits_per_byte_after")
         ]
@@ -115,24 +118,11 @@ def markdown(stages: list[dict[str, Any]], samples: list[dict[str, Any]]) -> str
             f"| {stage['name']} | {stage['loss_before']:.4f} | {stage['loss_after']:.4f} | {bits[0]} | {bits[1]} "
             f"| {stage['tokens']:,} | {stage['tokens_per_second']:,.0f} | {stage['seconds']:.1f} |"
         )
+    lines += measures(stages)
     dropped = [(s["name"], reason, n) for s in stages for reason, n in s.get("rows_dropped", {}).items() if n]
     if dropped:
         lines += ["", "| stage | rows dropped because | rows |", "|---|---|---:|"]
         lines += [f"| {name} | {reason} | {n:,} |" for name, reason, n in dropped]
     if samples:
-        names = [stage["name"] for stage in stages]
-        lines += [
-            "",
-            "## The same prompts after each stage",
-            "",
-            f"| prompt | {' | '.join(names)} |",
-            "|---" * (len(names) + 1) + "|",
-        ]
-        lines += [f"| {_cell(s['prompt'])} | {' | '.join(_cell(s['answers'][name]) for name in names)} |" for s in samples]
+        lines += ["", "## The same prompts after each stage", "", *side_by_side(samples)]
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    """Any text as one cell of a table: model output is data, so nothing of it may act as Markdown."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;").replace("`", "&#96;")
-    return "<code>" + safe.replace("\r", "").replace("\n", "<br>") + "</code>"

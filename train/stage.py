@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from train.config import TrainRecipe
+from train.config import REFERENCE, TrainRecipe
 from train.device import Device
 from train.report import Reporter
 
@@ -64,8 +64,17 @@ class Context:
     """Read all data and show examples, as `--check` does."""
 
     def source(self, model: str) -> Path:
-        """The folder that `model` (previous, or a folder) means."""
+        """The folder that `model` (previous, stage:NAME, or a folder) means."""
+        if model.startswith(REFERENCE):
+            return Path(self.recipe.out) / model.removeprefix(REFERENCE) / "model"
         return self.previous if model == "previous" and self.previous else Path(model)
+
+    def rows(self, data: str | list[str]) -> list[str]:
+        """The files and folders that `data` means; stage:NAME is what that stage wrote."""
+        return [
+            str(Path(self.recipe.out) / name.removeprefix(REFERENCE) / "data") if name.startswith(REFERENCE) else name
+            for name in ([data] if isinstance(data, str) else data)
+        ]
 
     def warn(self, message: str) -> None:
         """Say what a person should look at."""
@@ -78,8 +87,9 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage hands back, with its model in `Context.folder / "model"`."""
+    """What a stage hands back, with its model, if it leaves one, in `Context.folder / "model"`."""
 
     summary: dict[str, Any]
+    """What it measured, for summary.json; `measure` is what the stage is judged by: {name, before, after, better}."""
     format: str
     """How prompts are put to the model: text, instruction or chat."""

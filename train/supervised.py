@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from train import model as models
 from train.config import SupervisedStage
 from train.data import open_shards
-from train.errors import DataError, Interrupted, TrainError
+from train.errors import DataError
 from train.evaluate import heldout_loss
 from train.examples import PREFIX_CHECKED, Examples, read_examples, shards_of
-from train.optimizer import build_optimizer, rate
-from train.report import Metrics
+from train.lora import adapted, merged
 from train.rows import fingerprint, list_files
 from train.stage import Context, Outcome
 
@@ -54,7 +52,11 @@ def run(stage: SupervisedStage, context: Context) -> Outcome:
         return heldout_loss(some, batches, context.device, stage.precision).per_token
 
     before = evaluate(model)
+    if stage.lora:
+        model = adapted(model, stage.lora, context.recipe.seed)
     watch = _train(stage, context, data, model, tokenizer, micro, evaluate)
+    if stage.lora:
+        model = merged(model)
     models.save(model, tokenizer, context.folder / "model", data.renderer.stop_ids)
     after = evaluate(models.load(context.folder / "model").to(context.device.type))
     summary = {
@@ -104,75 +106,24 @@ def _train(
     micro: int,
     evaluate: Callable[[Any], float],
 ) -> Watch:
-    import torch
-    from safetensors import SafetensorError
     from trl import SFTConfig, SFTTrainer
 
-    from train.follow import Watch, last_checkpoint
+    from train.tune import Tuning
 
     steps = stage.steps or math.ceil(stage.epochs * math.ceil(len(data.train) / stage.batch.sequences))
-    folder = context.folder / "checkpoint"
-    resume = last_checkpoint(folder, context.digest)
-    if resume is None:
-        shutil.rmtree(folder, ignore_errors=True)
-    start = int(resume.name.rpartition("-")[2]) if resume else 0
-    context.report.emit("start", stage="supervised", name=context.name, steps=steps, resumed_at=start or None)
-    optimizer = build_optimizer(model, stage.optimizer)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(stage.optimizer, min(1.0, (step + 1) / steps)))
-    metrics = Metrics(context.folder / "metrics.jsonl", start)
-    watch = Watch(stage, context, metrics, evaluate, steps)
+    tuning = Tuning(stage, context, model, steps, evaluate)
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
-            output_dir=str(folder),
-            max_steps=steps,
-            per_device_train_batch_size=micro,
-            gradient_accumulation_steps=stage.batch.sequences // micro,
-            max_grad_norm=stage.optimizer.clip,
+            **tuning.arguments(micro, stage.batch.sequences // micro),
             max_length=stage.max_length,
             packing=False,
             # TRL's own preparation would tokenise again with a template of its own choosing.
             dataset_kwargs={"skip_prepare_dataset": True},
-            use_cpu=context.device.type == "cpu",
-            bf16=context.device.bfloat16(stage.precision),
-            gradient_checkpointing=False,
-            save_strategy="steps" if stage.save.every else "no",
-            save_steps=stage.save.every or steps,
-            save_total_limit=2,
-            logging_strategy="steps",
-            logging_steps=1,
-            logging_nan_inf_filter=False,
-            eval_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            seed=context.recipe.seed,
-            dataloader_pin_memory=context.device.type == "cuda",
         ),
         train_dataset=data.train.dataset(),
         processing_class=tokenizer,
-        optimizers=(optimizer, schedule),
-        callbacks=[watch],
+        optimizers=tuning.optimizers,
+        callbacks=[tuning.watch],
     )
-    trainer.pop_callback(_printer())
-    try:
-        with context.interrupts.held():
-            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        # torch's archive writer says RuntimeError when the disk is full; any other RuntimeError is not about writing.
-        if isinstance(error, RuntimeError) and "inline_container" not in str(error):
-            raise
-        room = shutil.disk_usage(folder).free
-        said = str(error).splitlines()[0]
-        raise TrainError(f"{folder}: a checkpoint cannot be written, {room:,} bytes are free; make room ({said})") from error
-    metrics.close()
-    if watch.broken:
-        raise TrainError(watch.broken)
-    if context.interrupts.asked:
-        raise Interrupted(f"{context.name}: stopped at step {watch.step}, saved; the same command goes on from there")
-    return watch
-
-
-def _printer() -> Any:
-    from transformers import PrinterCallback
-
-    return PrinterCallback
+    return tuning.run(trainer)

@@ -123,6 +123,33 @@ def test_scores_are_drawn_with_their_limits(rows: Path, tmp_path: Path, capsys: 
     assert "script" not in {tag for tag, _ in page.tags}
 
 
+def test_what_stages_are_judged_by_is_shown(tmp_path: Path) -> None:
+    measure = {"name": "accuracy of it", "before": 0.51, "after": 0.91234, "better": "higher"}
+    compared = [
+        {"model": f"sft {EVIL}", "reward": 1.25, "ended": 1.0, "length": 7.5},
+        {"model": "dpo", "reward": 2.5, "ended": 1.0, "length": 8.5, "win_rate": 0.8125, "interval": [0.7, 0.9]},
+    ]
+    stages = [
+        {
+            "name": "rm", "stage": "reward", "measure": measure, "pairs_heldout": 12, "calibration_error": 0.03125,
+            "length_correlation": -0.25, "accuracy_by_length": {"over 1.5": {"pairs": 12, "accuracy": 0.75}}, "kl": 0.0625,
+        },
+        {
+            "name": "versus", "stage": "evaluate", "prompts": 40, "compared": compared,
+            "samples": [{"prompt": "Why?", "answers": {"dpo": f"Because {EVIL}"}}],
+        },
+    ]  # fmt: skip
+    summary = {"device": "cpu", "stages": stages, "samples": []}
+    stats = {"job": "train", "name": "train", "digest": "d", "seconds": 3.0, "results": {"train": summary}}
+    recipe = {"name": "t", "jobs": [{"job": "clean", "input": ["x"]}]}
+    page = Page(write_page(RunStats(tmp_path, recipe, [stats])).read_text())
+    for expected in ("accuracy of it (higher is better)", "0.9123", "over 1.5", "0.031", "-0.25", "0.062", "0.812"):
+        assert expected in page.text, expected
+    for expected in ("0.700 to 0.900", f"sft {EVIL}", f"Because {EVIL}"):
+        assert expected in page.text, expected
+    assert "Losses" not in page.text
+
+
 def test_training_is_shown_stage_by_stage(tmp_path: Path) -> None:
     summary = {
         "device": "cpu",

@@ -53,6 +53,19 @@ def pairs(count: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
+def ranked(count: int, seed: int) -> list[dict[str, Any]]:
+    """Prompts with three answers in order: polite ones are best, and those that say nothing but the sound worst."""
+    draw = random.Random(seed)
+    rows = []
+    for i in range(count):
+        k = draw.randrange(len(ANIMALS))
+        said = [f"the {ANIMALS[k]} says {SOUNDS[k]} thanks", f"the {ANIMALS[k]} says {SOUNDS[k]}", f"{SOUNDS[k]} {SOUNDS[k]}"]
+        answers = [{"answer": text, "rank": rank} for rank, text in enumerate(said, 1)]
+        draw.shuffle(answers)
+        rows.append({"instruction": f"what does the {ANIMALS[k]} say {i} times", "answers": answers})
+    return rows
+
+
 def write_jsonl(file: Path, rows: list[Any]) -> Path:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return file
@@ -137,6 +150,47 @@ def recipe(shards: Path, tmp_path: Path) -> dict[str, Any]:
             }
         ],
     }
+
+
+@pytest.fixture(scope="session")
+def base(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A pretrained model to tune."""
+    from train.chain import run_chain
+    from train.recipe import check_recipe
+    from train.report import Reporter
+    from train.stage import Interrupts
+
+    out = tmp_path_factory.mktemp("base")
+    stage = {
+        "stage": "pretrain",
+        "model": {"layers": 2, "width": 32, "heads": 2, "context": 64},
+        "data": str(shards),
+        "sequence": 32,
+        "batch": {"sequences": 8},
+        "steps": 30,
+        "optimizer": {"lr": 1e-2},
+    }
+    content = {"out": str(out), "threads": 1, "device": "cpu", "stages": [stage]}
+    run_chain(check_recipe(content, where="recipe"), Reporter(True, (out / "log").open("w")), Interrupts())
+    return str(out / "pretrain" / "model")
+
+
+@pytest.fixture(scope="session")
+def speaker(base: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that answers."""
+    from train.chain import run_chain
+    from train.recipe import check_recipe
+    from train.report import Reporter
+    from train.stage import Interrupts
+
+    out = tmp_path_factory.mktemp("speaker")
+    stage = {
+        "stage": "supervised", "model": base, "data": str(write_jsonl(out / "rows.jsonl", pairs(120, 5))),
+        "max_length": 64, "batch": {"sequences": 8}, "optimizer": {"lr": 5e-3}, "steps": 25,
+    }  # fmt: skip
+    content = {"out": str(out), "threads": 1, "device": "cpu", "stages": [stage]}
+    run_chain(check_recipe(content, where="recipe"), Reporter(True, (out / "log").open("w")), Interrupts())
+    return str(out / "supervised" / "model")
 
 
 @pytest.fixture

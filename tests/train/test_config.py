@@ -59,7 +59,8 @@ def test_a_mistake_is_named_with_its_place(place: tuple[Any, ...], key: str, val
 def test_required_fields_are_named() -> None:
     with pytest.raises(RecipeError, match=r"^r: stages\.0\.data: is required$"):
         check_recipe({"out": "x", "stages": [{"stage": "pretrain"}]}, where="r")
-    with pytest.raises(RecipeError, match=r"^r: stages\.0\.stage: is required; valid here: pretrain, supervised$"):
+    kinds = "dpo, evaluate, grpo, kto, pretrain, reward, rloo, sample, score, supervised"
+    with pytest.raises(RecipeError, match=rf"^r: stages\.0\.stage: is required; valid here: {kinds}$"):
         check_recipe({"out": "x", "stages": [{"data": "d"}]}, where="r")
 
 

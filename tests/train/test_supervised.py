@@ -16,29 +16,6 @@ from train.stage import Interrupts
 Run = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def base(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A pretrained model to tune."""
-    from train.chain import run_chain
-    from train.recipe import check_recipe
-    from train.report import Reporter
-    from train.stage import Interrupts
-
-    out = tmp_path_factory.mktemp("base")
-    stage = {
-        "stage": "pretrain",
-        "model": {"layers": 2, "width": 32, "heads": 2, "context": 64},
-        "data": str(shards),
-        "sequence": 32,
-        "batch": {"sequences": 8},
-        "steps": 30,
-        "optimizer": {"lr": 1e-2},
-    }
-    content = {"out": str(out), "threads": 1, "device": "cpu", "stages": [stage]}
-    run_chain(check_recipe(content, where="recipe"), Reporter(True, (out / "log").open("w")), Interrupts())
-    return str(out / "pretrain" / "model")
-
-
 @pytest.fixture
 def tuning(base: str, tmp_path: Path) -> dict[str, Any]:
     """A recipe that tunes `base` on 120 instruction rows."""
@@ -194,3 +171,20 @@ def test_shards_of_examples_tune_as_their_rows_do(run: Run, tuning: dict[str, An
     template.write_text(template.read_text().replace("<|user|>", "<|assistant|>").replace("{{ m.role }}", "{{  m.role }}"))
     with pytest.raises(DataError, match="another tokenizer or chat template"):
         run({**tuning, "out": str(tmp_path / "d"), "stages": [stage]})
+
+
+def test_adapters_learn_and_are_merged_into_the_weights(run: Run, tuning: dict[str, Any], base: str) -> None:
+    import torch
+
+    from train.config import Lora
+    from train.lora import adapted, merged
+    from train.model import load
+
+    tuning["stages"][0] |= {"lora": {"rank": 4, "alpha": 8}, "optimizer": {"lr": 2e-2}, "steps": 12}
+    stage = run(tuning)["stages"][0]
+    assert stage["loss_after"] < stage["loss_before"] - 0.5
+    before, after = load(base), load(Path(tuning["out"]) / "supervised" / "model")
+    changed = {name for name, weight in after.named_parameters() if not torch.equal(weight, before.get_parameter(name))}
+    assert changed == {name for name, weight in after.named_parameters() if "proj" in name}
+    model = merged(adapted(load(base), Lora(rank=2), 0))
+    assert all(torch.equal(weight, before.get_parameter(name)) for name, weight in model.named_parameters())
