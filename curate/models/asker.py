@@ -129,7 +129,9 @@ class Asker:
         error: BaseException | None = None
         try:
             while True:
-                while more and error is None and (room := 2 * self.progress.concurrency - waiting) > 0:
+                # By the half of what may be under way: looking up requests one by one would cost the loop's thread its turns.
+                at_once = self.progress.concurrency
+                while more and error is None and (room := 2 * at_once - waiting) >= max(1, at_once // 2):
                     chunk = list(islice(numbered, min(room, AHEAD)))
                     more = bool(chunk)
                     keys = [key_of(self.backend.endpoint, ask) for _, ask in chunk]
@@ -217,32 +219,56 @@ class Asker:
     def _start(self) -> None:
         """Start requests while there is room for them; end the run where a limit forbids the next."""
         loop = asyncio.get_running_loop()
-        while self._waiting and self._stop is None and len(self._under_way) < self._pace.limit:
-            if loop.time() < self._resume_at:
-                if self._resume is not None:
-                    self._resume.cancel()
-                self._resume = loop.call_at(self._resume_at, self._next)
-                break
-            item = self._waiting[0]
-            if (reached := self.limits.hold(item.reserved)) is not None:
-                # What is under way may come to less than was held for it.
-                if reached == "max_requests" or not self._under_way:
-                    self._halt(self.limits.reached(reached))
-                    self._tell_stop()
-                break
-            self._waiting.popleft()
-            item.round = self._pace.round
-            item.tries += 1
-            task = loop.create_task(self._ask(item))
+        while (item := self._take()) is not None:
+            task = loop.create_task(self._work(item))
+            task.add_done_callback(self._left)
             self._under_way[task] = item
         self.progress.under_way = len(self._under_way)
         self.progress.concurrency = self._pace.limit
+
+    def _take(self) -> _Item | None:
+        """The next request, if it may start at once."""
+        if not self._waiting or self._stop is not None or len(self._under_way) >= self._pace.limit:
+            return None
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._resume_at:
+            if self._resume is not None:
+                self._resume.cancel()
+            self._resume = loop.call_at(self._resume_at, self._next)
+            return None
+        item = self._waiting[0]
+        if (reached := self.limits.hold(item.reserved)) is not None:
+            # What is under way may come to less than was held for it.
+            if reached == "max_requests" or not self._under_way:
+                self._halt(self.limits.reached(reached))
+                self._tell_stop()
+            return None
+        self._waiting.popleft()
+        item.round = self._pace.round
+        item.tries += 1
+        return item
 
     def _next(self) -> None:
         self._start()
         self._tell_stop()
 
-    async def _ask(self, item: _Item) -> None:
+    async def _work(self, item: _Item | None) -> None:
+        """A request, and straight after its answer the next, with no turn of the loop between: answers that came together are
+        then followed by requests that are not, where all would wait for one another again and again."""
+        task = asyncio.current_task()
+        assert task is not None
+        while item is not None:
+            self._under_way[task] = item
+            await self._ask(item, task)
+            item = self._take()
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        if (item := self._under_way.pop(task, None)) is not None:
+            # Cancelled before it began.
+            self.limits.release(item.reserved, None)
+        self._next()
+
+    async def _ask(self, item: _Item, task: asyncio.Task[None]) -> None:
         answer: Answer | None = None
         result: Answer | Failed | Postponed
         try:
@@ -259,11 +285,8 @@ class Asker:
             return
         finally:
             self.limits.release(item.reserved, answer)
-            task = asyncio.current_task()
-            assert task is not None
             del self._under_way[task]
             self.progress.under_way = len(self._under_way)
-            asyncio.get_running_loop().call_soon(self._next)
         if isinstance(result, Answer):
             self._answered(item, result)
         elif isinstance(result, Failed):

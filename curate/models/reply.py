@@ -145,6 +145,8 @@ def failure_of(status: int, body: bytes, headers: dict[bytes, bytes]) -> Failed:
         return Failed("rate_limited", f"nothing is left of the account ({message})", raw, hopeless=True)
     if status == 429:
         return Failed("rate_limited", message, raw, retry_after=wait)
+    if status == 407:
+        return Failed("unreachable", f"the proxy wants a user and password, or others ({message})", raw, hopeless=True)
     if status == 408:
         return Failed("timeout", message, raw)
     if status == 413 or (status in (400, 422, 500) and _TOO_LONG.search(raw)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -63,8 +64,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(behave: Behave, models: Reply | None = None) -> Iterator[Server]:
-    """A server whose reply to the n-th request, from 0, is `behave(n, body)`."""
+def serving(behave: Behave, models: Reply | None = None, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """A server whose reply to the n-th request, from 0, is `behave(n, body)`. tls: serve https with it."""
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -119,7 +120,9 @@ def serving(behave: Behave, models: Reply | None = None) -> Iterator[Server]:
             pass
 
     listener = Quiet(("127.0.0.1", 0), Handler)
-    server = Server(f"http://127.0.0.1:{listener.server_address[1]}/v1")
+    if tls is not None:
+        listener.socket = tls.wrap_socket(listener.socket, server_side=True, do_handshake_on_connect=False)
+    server = Server(f"{'http' if tls is None else 'https'}://127.0.0.1:{listener.server_address[1]}/v1")
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
