@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from curate.declare import Work
+from curate.declare import Batch, Work
 from curate.errors import UsageError
 from curate.models.options import Model
-from curate.synth.job import Columns, Method, SynthJob
+from curate.synth.job import Columns, Method, SynthJob, first_of
 from curate.synth.methods import (
     back_translation,
     best_of,
@@ -29,6 +29,8 @@ from curate.synth.sessions import Gone, Item, Made, Speaker
 
 if TYPE_CHECKING:
     from curate.models.asker import Asker
+    from curate.synth.gates import Guard
+    from curate.synth.novelty import Novelty
     from curate.synth.prompts import Prompts
 
 __all__ = [
@@ -53,7 +55,9 @@ class SelfInstruct(SynthJob):
 
     Each prompt shows 8 instructions, 6 seeds and 2 of the model's own where there are so many. Kept are those that pass the
     published filters (3 words or fewer, more than 150, what text alone cannot do, punctuation at the head) and resemble no seed
-    and none before them. Rows are instruction rows with parents; a seed that no row names first is dropped as `made_nothing`.
+    and none before them. They are complete in themselves, and answered; with `instances` the model is asked, as published,
+    whether each is a task of classification, and for inputs and outputs: of classification the label first, of others the
+    input. Rows are instruction rows with parents; a seed that no row names first is dropped as `made_nothing`.
 
     Holds the seeds and all instructions in memory. Cost of novelty: some nanoseconds for every two instructions.
     """
@@ -71,14 +75,43 @@ class SelfInstruct(SynthJob):
         NOVEL, ge=0, le=1, description="Drop an instruction whose ROUGE-L F with a seed or one before it is above this."
     )
 
+    instances: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Inputs and outputs of each instruction, made in a stage of their own as published; 0: instructions are "
+        "complete in themselves, and answered.",
+    )
+
     def columns(self) -> Columns:
         return Columns("instruction")
 
-    def calls(self, item: Item) -> int:
-        return 0
+    def comes_to(self, sample: Batch, rows: int) -> str | None:
+        """Of as many rounds as `count` rows take where every answer can be read and all instructions are new."""
+        from curate.synth.gates import Gates, Guard
+        from curate.synth.novelty import Novelty
 
-    def work(self, speakers: Sequence[Speaker], prompts: Prompts) -> Method:
-        raise UsageError("synth self-instruct: what it asks depends on what the model says, so it cannot be told before")
+        seeds = [item for item in self._of(sample) if turns.prompt_of(item)][: self.first]
+        if not seeds:
+            return None
+        prompts = self._prompts()
+        method = self._method(self._speakers([self.endpoint])[0], prompts, Novelty(1.0), Guard(Gates(prompts)))
+        asks = [question.ask for session in method.round(seeds) for question in first_of(session)]
+        brings = self.prompts_a_round * self.instructions_a_prompt * max(1, self.instances)
+        return f"{self._plan(asks, -(-self.count // brings) * len(asks))}; more where answers are not new or cannot be read"
+
+    def _method(self, speaker: Speaker, prompts: Prompts, novelty: Novelty, guard: Guard) -> self_instruct.SelfInstruct:
+        return self_instruct.SelfInstruct(
+            speaker=speaker,
+            prompts=prompts,
+            count=self.count,
+            prompts_a_round=self.prompts_a_round,
+            instructions_a_prompt=self.instructions_a_prompt,
+            seed=self.seed,
+            novelty=novelty,
+            gate=guard.line,
+            instances=self.instances,
+        )
 
     def _results(self, work: Work, askers: Sequence[Asker], prompts: Prompts) -> Iterator[tuple[Item, list[Made | Gone]]]:
         from curate.synth.novelty import Novelty
@@ -86,16 +119,9 @@ class SelfInstruct(SynthJob):
         seeds = [item for item in self._items(work) if turns.prompt_of(item)][: self.first]
         if not seeds:
             raise UsageError("synth self-instruct: no seed asks anything; seeds are instruction, chat or text rows")
-        method = self_instruct.SelfInstruct(
-            speaker=self._speakers([asker.backend.endpoint for asker in askers])[0],
-            prompts=prompts,
-            count=self.count,
-            prompts_a_round=self.prompts_a_round,
-            instructions_a_prompt=self.instructions_a_prompt,
-            seed=self.seed,
-            novelty=Novelty(1.0 if self.novelty is None else self.novelty, self.splitter),
-            gate=self._guard(prompts, askers).line,
-        )
+        speaker = self._speakers([asker.backend.endpoint for asker in askers])[0]
+        novelty = Novelty(1.0 if self.novelty is None else self.novelty, self.splitter)
+        method = self._method(speaker, prompts, novelty, self._guard(prompts, askers))
         found = method.run(
             seeds,
             [asker.answers for asker in askers],

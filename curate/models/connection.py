@@ -179,13 +179,14 @@ class Connection(asyncio.Protocol):
     async def ask(self, method: bytes, target: bytes, headers: tuple[tuple[bytes, bytes], ...], content: bytes) -> Reply:
         """Send a request, and read the reply to its end. Raises Broken."""
         assert self._transport is not None
-        self._waiting = waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting = waiting
         self._headers, self._parts = {}, []
         if self._origin.proxy is not None and self._origin.tls is None:
             target = b"http://" + self._origin.netloc + target
             headers = (*headers, *self._origin.proxy.headers)
         http, parts = self._http, []
-        for event in (h11.Request(method=method, target=target, headers=headers), h11.Data(content), h11.EndOfMessage()):
+        for event in (h11.Request(method=method, target=target, headers=list(headers)), h11.Data(content), h11.EndOfMessage()):
             parts.append(http.send(event) or b"")
         self._transport.write(b"".join(parts))
         try:

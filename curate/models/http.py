@@ -11,7 +11,7 @@ import asyncio
 import json
 import urllib.parse
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from curate.errors import MissingExtra, UsageError, nearest
 from curate.models.ask import Answer, Ask, Failed, tell_schema
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from curate.models.connection import Connection, Reply
 
 __all__ = ["HttpBackend", "base_of", "request_of"]
+
+Shape = Literal["json_schema", "json_object", "told"]
+"""How a server holds a model to a schema: as OpenAI has it; as llama.cpp's servers and others had it before, and still do, the
+model being told the schema too, for servers that then see to JSON of any kind; not at all: the model is told."""
+
+SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 CONNECT_SECONDS = 10.0
 PATHS = ("/chat/completions", "/completions", "/models")
@@ -49,8 +55,11 @@ def base_of(address: str) -> str:
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{path or '/v1'}"
 
 
-def request_of(ask: Ask, limit_name: str = "max_tokens") -> dict[str, Any]:
-    """The body of a request for chat or completions."""
+def request_of(ask: Ask, limit_name: str = "max_tokens", shape: Shape = "json_schema") -> dict[str, Any]:
+    """The body of a request for chat or completions. shape: how a schema is asked for."""
+    schema = ask.schema
+    if schema is not None and shape != "json_schema":
+        ask = tell_schema(ask)
     body: dict[str, Any] = {"model": ask.model}
     if ask.prompt is None:
         body["messages"] = list(ask.messages)
@@ -61,9 +70,11 @@ def request_of(ask: Ask, limit_name: str = "max_tokens") -> dict[str, Any]:
         body["stop"] = list(ask.stop)
     if ask.seed is not None:
         body["seed"] = ask.seed + ask.sample
-    if ask.schema is not None:
-        shape = {"name": "answer", "schema": ask.schema, "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": shape}
+    if schema is not None and shape == "json_schema":
+        named = {"name": "answer", "schema": schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
+    elif schema is not None and shape == "json_object":
+        body["response_format"] = {"type": "json_object", "schema": schema}
     return body | ask.more
 
 
@@ -73,7 +84,8 @@ class HttpBackend:
     timeout: seconds from the start of a try to the end of its answer. key: sent as `Authorization: Bearer`; wherever the server
     repeats it, it is taken out.
 
-    A server that knows no `response_format` or asks for `max_completion_tokens` says so once, and is then asked its way.
+    A server that knows no `response_format`, or another one, or wants `max_completion_tokens` says so once, and is then asked
+    its way.
     """
 
     def __init__(self, address: str, key: str | None = None, timeout: float = 300.0) -> None:
@@ -96,7 +108,7 @@ class HttpBackend:
             self._headers.append((b"authorization", f"Bearer {key}".encode()))
         self._idle: list[Connection] = []
         self._limit_name = "max_tokens"
-        self._has_schemas = True
+        self._shape = SHAPES[0]
 
     async def answer(self, ask: Ask) -> Answer | Failed:
         """One try, within the timeout."""
@@ -110,21 +122,21 @@ class HttpBackend:
     async def _answer(self, ask: Ask) -> Answer | Failed:
         chat = ask.prompt is None
         while True:
-            named, shaped = self._limit_name, self._has_schemas
-            body = request_of(ask if shaped or ask.schema is None else tell_schema(ask), named)
-            got = await self._send(b"POST", PATHS[0] if chat else PATHS[1], body)
+            named, shape = self._limit_name, self._shape
+            got = await self._send(b"POST", PATHS[0] if chat else PATHS[1], request_of(ask, named, shape))
             if isinstance(got, Failed):
                 return got
             status, headers, content = got
             if status == 200:
                 return read_reply(content, chat=chat)
-            if status in (400, 422):
-                # Told once, for all requests that follow.
+            # Told once, for all requests that follow. Servers of FastAPI's kind answer 500 to members that they do not know.
+            if status in (400, 422, 500):
                 if named == "max_tokens" and b"max_completion_tokens" in content:
                     self._limit_name = "max_completion_tokens"
                     continue
-                if shaped and ask.schema is not None and (b"response_format" in content or b"json_schema" in content):
-                    self._has_schemas = False
+                refused = any(word in content for word in (b"response_format", b"json_schema", b"json_object"))
+                if shape != "told" and ask.schema is not None and refused:
+                    self._shape = SHAPES[SHAPES.index(shape) + 1]
                     continue
             failed = failure_of(status, content, headers)
             if failed.hopeless and failed.kind == "wrong_request":

@@ -18,13 +18,14 @@ from curate.synth.novelty import Splitter
 from curate.synth.sessions import Gone, Item, Made, Session, Speaker
 
 if TYPE_CHECKING:
+    from curate.models.ask import Ask
     from curate.models.asker import Asker
     from curate.models.progress import Progress
     from curate.synth.gates import Guard
     from curate.synth.novelty import Novelty
     from curate.synth.prompts import Prompts
 
-__all__ = ["CACHE", "Columns", "SynthJob"]
+__all__ = ["CACHE", "Columns", "SynthJob", "first_of"]
 
 CACHE = "answers.sqlite"
 """The cache, in the folder that is named, else in the job's. It stays when options change."""
@@ -128,20 +129,25 @@ class SynthJob(RowsJob, Model):
 
     def comes_to(self, sample: Batch, rows: int) -> str | None:
         """What asking for so many rows like these comes to. Nothing is asked."""
-        from curate.models.cache import Cache
-        from curate.models.plan import plan
-
         items = [item for item in self._of(sample) if item.text][: self.first]
         if not items:
             return None
         total = rows if self.first is None else min(rows, self.first)
-        method, model = self.work(self._speakers([m.endpoint for m in self.models()]), self._prompts()), self.models()[0]
-        first = [question.ask for item in items[:50] for question in _first(method(item))]
-        calls = sum(map(self.calls, items)) / len(items) * total
+        method = self.work(self._speakers([model.endpoint for model in self.models()]), self._prompts())
+        first = [question.ask for item in items[:50] for question in first_of(method(item))]
+        calls = round(sum(map(self.calls, items)) / len(items) * total)
+        return self._plan(first, calls) + ("; and a request to the judge for each row" if self.judge_floor is not None else "")
+
+    def _plan(self, asks: Sequence[Ask], total: int) -> str:
+        """What so many requests like these come to."""
+        from curate.models.cache import Cache
+        from curate.models.plan import plan
+
+        model = self.models()[0]
         kept = Path(self.cache) / CACHE if self.cache is not None else None
         cache = Cache(kept) if kept is not None and kept.is_file() else None
         endpoint = model.endpoint if cache is None else model.backend().endpoint
-        return plan(first, model.limits(), total=round(calls), cache=cache, endpoint=endpoint).line()
+        return plan(asks, model.limits(), total=total, cache=cache, endpoint=endpoint).line()
 
     def _prompts(self) -> Prompts:
         from curate.synth.prompts import load_prompts
@@ -246,7 +252,7 @@ def _endpoints(askers: Sequence[Asker]) -> list[str]:
     return [asker.backend.endpoint for asker in askers]
 
 
-def _first(session: Session[Any]) -> list[Any]:
+def first_of(session: Session[Any]) -> list[Any]:
     """The first requests of a session, which is then given up."""
     try:
         return next(session)

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 from curate.synth.sessions import NotParsed
 
-__all__ = ["Pair", "json_object", "numbered", "pairs", "score_schema", "scores", "verdict", "yes_or_no"]
+__all__ = ["Pair", "instances", "json_object", "numbered", "pairs", "score_schema", "scores", "verdict", "yes_or_no"]
 
 _FENCE = re.compile(r"\A```(?:json)?[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
 _NUMBERED = re.compile(r"(\d+)[.)][ \t]+(\S.*)\Z")
-_LABEL = re.compile(r"(Q|A|FROM):[ \t]*(.*)\Z")
 
 
 class Pair(NamedTuple):
@@ -96,16 +95,31 @@ def numbered(text: str, first: int) -> list[str]:
 
 def pairs(text: str, count: int, quoted: bool) -> list[Pair]:
     """`count` times `Q:`, `A:` and, when quoted, `FROM:`, each with what it says to the next; nothing before the first."""
-    labels = ("Q", "A", "FROM") if quoted else ("Q", "A")
+    found = _labelled(text, ("Q", "A", "FROM"), 3 if quoted else 2, count)
+    return [Pair(one[0], one[1], one[2].strip("\"'“”„«»「」 ") if quoted else "") for one in found]
+
+
+def instances(text: str, count: int, output_first: bool) -> list[tuple[str, str]]:
+    """`count` times `Input:` and `Output:`, or the other way round: (input, output); the input is empty where it says none."""
+    found = _labelled(text, ("Output", "Input") if output_first else ("Input", "Output"), 2, count)
+    both = [(one[1], one[0]) if output_first else (one[0], one[1]) for one in found]
+    return [("" if given.rstrip(".").lower() == "none" else given, output) for given, output in both]
+
+
+def _labelled(text: str, labels: tuple[str, ...], size: int, count: int) -> list[list[str]]:
+    """`count` times the first `size` labels, in order, each followed by a colon and its text, which is not empty. A line that
+    begins with another of the labels is one too many."""
+    label = re.compile(rf"({'|'.join(labels)}):[ \t]*(.*)\Z")
+    labels = labels[:size]
     parts: list[tuple[str, list[str]]] = []
     for line in text.strip().splitlines():
-        match = _LABEL.match(line.strip())
+        match = label.match(line.strip())
         if match:
             parts.append((match.group(1), [match.group(2)]))
         elif parts:
             parts[-1][1].append(line)
         elif line.strip():
-            raise NotParsed(f"it begins with {line.strip()[:60]!r}, not with 'Q:'")
+            raise NotParsed(f"it begins with {line.strip()[:60]!r}, not with '{labels[0]}:'")
     names = [name for name, _ in parts]
     if names != [*labels] * count:
         shape = " ".join(f"{name}:" for name in labels)
@@ -113,7 +127,4 @@ def pairs(text: str, count: int, quoted: bool) -> list[Pair]:
     texts = ["\n".join(lines).strip() for _, lines in parts]
     if not all(texts):
         raise NotParsed(f"'{names[texts.index('')]}:' is empty")
-    step = len(labels)
-    return [
-        Pair(texts[i], texts[i + 1], texts[i + 2].strip("\"'“”„«»「」 ") if quoted else "") for i in range(0, len(texts), step)
-    ]
+    return [texts[i : i + size] for i in range(0, len(texts), size)]

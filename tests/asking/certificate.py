@@ -38,9 +38,7 @@ def certificate() -> Path:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     file = Path(_FOLDER.name) / "model.pem"
     file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
     return file

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,11 @@ WHY = Ask("small", messages=({"role": "user", "content": "why"},))
 
 
 @pytest.fixture(autouse=True)
-def _bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy and no certificates of the machine that the tests run on."""
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    yield
 
 
 def ask(address: str, times: int = 1, key: str | None = None) -> list[Answer | Failed]:

@@ -176,11 +176,22 @@ def test_a_server_without_completions_says_so_for_raw_prompts() -> None:
     assert "no completions, which raw prompts need" in failed.message
 
 
-def test_a_schema_is_asked_for_and_told_where_the_server_has_none() -> None:
+@pytest.mark.parametrize(
+    ("status", "known", "kinds"),
+    [
+        (400, (), ["json_schema", "json_object", None, None]),
+        (500, ("json_object",), ["json_schema", "json_object", "json_object"]),
+        (422, ("json_schema",), ["json_schema", "json_schema"]),
+    ],
+)
+def test_a_schema_is_asked_for_in_the_way_that_the_server_has(status: int, known: tuple[str, ...], kinds: list[str]) -> None:
     schema = {"type": "object", "properties": {"score": {"type": "integer"}}}
 
+    def kind(body: dict[str, Any]) -> str | None:
+        return body["response_format"]["type"] if "response_format" in body else None
+
     def behave(n: int, body: dict[str, Any]) -> Reply:
-        return error(400, "unknown field response_format") if "response_format" in body else chat("{}")
+        return chat("{}") if kind(body) in (None, *known) else error(status, "'response_format': input should be 'text'")
 
     with serving(behave) as server:
 
@@ -191,10 +202,14 @@ def test_a_schema_is_asked_for_and_told_where_the_server_has_none() -> None:
             await backend.close()
 
         asyncio.run(go())
-    assert server.log[0]["body"]["response_format"]["json_schema"]["schema"] == schema
-    assert [("response_format" in entry["body"]) for entry in server.log] == [True, False, False]
-    assert server.asked()[1].startswith("why\n\nAnswer with JSON alone")
-    assert '"score"' in server.asked()[1]
+    assert [kind(entry["body"]) for entry in server.log] == kinds
+    for entry in server.log:
+        asked = entry["body"].get("response_format", {})
+        assert asked.get("schema", asked.get("json_schema", {}).get("schema", schema)) == schema
+        # Who is not held to the schema as OpenAI has it is told.
+        told = entry["body"]["messages"][-1]["content"]
+        assert told.startswith("why\n\nAnswer with JSON alone") == (kind(entry["body"]) != "json_schema")
+        assert ('"score"' in told) == (told != "why")
 
 
 def test_a_server_that_wants_the_newer_name_of_the_limit() -> None:

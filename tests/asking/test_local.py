@@ -62,6 +62,45 @@ def test_answers_do_not_depend_on_what_is_in_the_batch() -> None:
     assert run(mixed()[::-1], rows=7)[::-1] == once
 
 
+def scarce(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
+    """Let the model run out of memory with more rows than `most`; the sizes of batches that are tried."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    tried: list[int] = []
+    generate = LlamaForCausalLM.generate
+
+    def within(self: Any, ids: torch.Tensor, **more: Any) -> Any:
+        tried.append(len(ids))
+        if len(ids) > most:
+            raise torch.OutOfMemoryError(f"tried to allocate {len(ids)} GiB\nmore lines")
+        return generate(self, ids, **more)
+
+    monkeypatch.setattr(LlamaForCausalLM, "generate", within)
+    return tried
+
+
+def test_batches_are_halved_until_they_fit_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = [question(f"{i:03}", max_tokens=4) for i in range(40)]
+    whole = run(asks, rows=16)
+    tried = scarce(monkeypatch, 5)
+    assert run(asks, rows=16) == whole
+    # What has failed is not tried again: later batches are as small as what fitted.
+    large = [size for size in tried if size > 5]
+    assert large
+    assert max(large) == 16
+    assert tried.index(max(large)) < 2
+    assert max(tried[len(tried) // 2 :]) <= 5
+
+
+def test_a_request_that_does_not_fit_the_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    scarce(monkeypatch, 0)
+    for result in run([question("a"), question("b")]):
+        assert isinstance(result, Failed)
+        assert (result.kind, "\n" in result.message) == ("too_long", False)
+        assert "does not fit the memory of the device (tried to allocate 1 GiB)" in result.message
+
+
 def test_samples_and_seeds_differ_and_stay() -> None:
     asks = [question(sample=0), question(sample=1), question(seed=1), question(seed=2), question(temperature=0.0, sample=3)]
     texts = [answer.text for answer in run(asks) if isinstance(answer, Answer)]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.synth.parse import Pair, json_object, numbered, pairs, scores, verdict, yes_or_no
+from curate.synth.parse import Pair, instances, json_object, numbered, pairs, scores, verdict, yes_or_no
 from curate.synth.sessions import NotParsed
 
 LINES = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=20)
@@ -65,6 +65,15 @@ def test_pairs_over_several_lines() -> None:
 def test_other_pairs_are_not_read(text: str, quoted: bool, says: str) -> None:
     with pytest.raises(NotParsed, match=says):
         pairs(text, 1, quoted)
+
+
+def test_instances_in_both_orders() -> None:
+    text = "Input: a\nb\nOutput: c\nInput: NONE.\nOutput: d"
+    assert instances(text, 2, output_first=False) == [("a\nb", "c"), ("", "d")]
+    assert instances("Output: c\nInput: a", 1, output_first=True) == [("a", "c")]
+    for wrong in (text, "Input: a\nOutput:", "Output: c\nInput: a", "So:\nInput: a\nOutput: c", ""):
+        with pytest.raises(NotParsed):
+            instances(wrong, 1, output_first=False)
 
 
 def test_json_alone_or_in_a_fence() -> None:

@@ -48,10 +48,12 @@ def says(ask: Ask) -> str:
 SEEDS = [item(f"Tell me about the number {i} in {i} words", i) for i in range(12)]
 
 
-def run(rule: Rule, concurrency: int = 8, seeds: list[Item] = SEEDS, count: int = 40) -> list[tuple[Item, list[Made | Gone]]]:
+def run(
+    rule: Rule, concurrency: int = 8, seeds: list[Item] = SEEDS, count: int = 40, instances: int = 0
+) -> list[tuple[Item, list[Made | Gone]]]:
     told = prompts("self-instruct", self_instruct.BLOCKS)
     guard = Guard(Gates(told))
-    method = SelfInstruct(SPEAKER, told, count, 4, 4, 7, Novelty(0.7), guard.line)
+    method = SelfInstruct(SPEAKER, told, count, 4, 4, 7, Novelty(0.7), guard.line, instances)
     with Asker(rule, concurrency=concurrency) as asker:
         return list(method.run(seeds, [asker.answers], lambda rows, rounds: None))
 
@@ -101,3 +103,57 @@ def test_an_answer_that_ends_with_a_colon_goes() -> None:
 def test_few_seeds() -> None:
     found = [line for _, lines in run(Rule(says), seeds=SEEDS[:1], count=3) for line in lines]
     assert sum(isinstance(line, Made) for line in found) in (0, 3)
+
+
+def staged(instances: str) -> Rule:
+    """A model whose tasks with an even number are of classification, and that says these instances."""
+
+    def says_so(ask: Ask) -> str:
+        told = said(ask)
+        if "Continue it" in told:
+            assert "leave out any input" in told
+            return "\n".join(f"{9 + i}. {sentence(told, i)}" for i in range(4))
+        if "one of classification" in told:
+            return "yes" if int(told.rstrip(".").split()[-1]) % 2 == 0 else "No."
+        if "then an input that has this label" in told:
+            return "Output: good\nInput: a fine day\nOutput: bad\nInput: rain"
+        return instances
+
+    return Rule(says_so)
+
+
+def test_instances_of_classification_have_the_output_first() -> None:
+    rule = staged("Input: a b\nOutput: b a\nInput: None.\nOutput: c")
+    found = [line for _, lines in run(rule, instances=2) for line in lines]
+    made = [line for line in found if isinstance(line, Made)]
+    assert len(made) == 40
+    kinds = {True: set(), False: set()}  # type: dict[bool, set[tuple[str, str]]]
+    for line in made:
+        instruction, _, given = line.columns["instruction"].partition("\n\n")
+        kinds[int(instruction.rstrip(".").split()[-1]) % 2 == 0].add((given, line.columns["output"]))
+        assert len(line.requests) == 3
+    assert kinds == {True: {("a fine day", "good"), ("rain", "bad")}, False: {("a b", "b a"), ("", "c")}}
+    # What later prompts show are tasks, without their inputs.
+    assert not any("a fine day" in said(ask) for ask in rule.asked)
+    assert run(staged("Input: a b\nOutput: b a\nInput: None.\nOutput: c"), 1, instances=2) == run(rule, 32, instances=2)
+
+
+@pytest.mark.parametrize(
+    ("instances", "why"),
+    [
+        ("Input: a\nOutput: a\nInput: b\nOutput: b", "repeats its input"),
+        ("Input: a\nOutput: so:\nInput: b:\nOutput: b", "ends with a colon"),
+        ("Input: a\nOutput: b\nInput: a\nOutput: c", "two outputs to one input"),
+    ],
+)
+def test_published_filters_of_instances(instances: str, why: str) -> None:
+    found = [line for _, lines in run(staged(instances), instances=2) for line in lines]
+    gone = [line for line in found if isinstance(line, Gone) and line.reason != "not_new"]
+    assert {(line.reason, line.value) for line in gone} == {("published_filter", why)}
+    outputs = {line.columns["output"] for line in found if isinstance(line, Made)}
+    assert outputs <= {"good", "bad"}
+
+
+def test_instances_that_cannot_be_read() -> None:
+    found = [line for _, lines in run(staged("Input: a\nOutput:\n"), instances=2) for line in lines]
+    assert {line.reason for line in found if isinstance(line, Gone)} - {"not_new"} == {"not_parsed"}
