@@ -106,6 +106,9 @@ class HttpBackend:
             if not key.isascii() or not key.isprintable() or " " in key:
                 raise UsageError("the key holds characters that no key has: check what `key_env` or `key_file` names")
             self._headers.append((b"authorization", f"Bearer {key}".encode()))
+        # As it is, in JSON of servers that escape slashes, and in an address.
+        forms = {self._key, self._key.replace("/", "\\/"), urllib.parse.quote(self._key, safe="")} - {""}
+        self._forms = sorted(form.encode() for form in forms)
         self._idle: list[Connection] = []
         self._limit_name = "max_tokens"
         self._shape = SHAPES[0]
@@ -192,7 +195,14 @@ class HttpBackend:
                     self._idle.append(connection)
                 else:
                     connection.close()
-        return reply
+        return reply._replace(
+            headers={name: self._redacted(value) for name, value in reply.headers.items()}, content=self._redacted(reply.content)
+        )
+
+    def _redacted(self, received: bytes) -> bytes:
+        for form in self._forms:
+            received = received.replace(form, b"[key]")
+        return received
 
     def _kept(self) -> Connection | None:
         """A connection that is open and idle."""
