@@ -252,4 +252,7 @@ class Connection(asyncio.Protocol):
 
 
 def _why(error: BaseException) -> str:
+    if isinstance(error, ConnectionError) and error.errno:
+        # asyncio puts words of its own there.
+        return os.strerror(error.errno)
     return (isinstance(error, OSError) and error.strerror) or str(error).strip() or type(error).__name__
