@@ -196,7 +196,8 @@ class HttpBackend:
                 else:
                     connection.close()
         return reply._replace(
-            headers={name: self._redacted(value) for name, value in reply.headers.items()}, content=self._redacted(reply.content)
+            headers={name: self._redacted(value) for name, value in reply.headers.items()},
+            content=self._redacted(reply.content),
         )
 
     def _redacted(self, received: bytes) -> bytes:

@@ -15,6 +15,7 @@ from curate.errors import InputError, MissingExtra
 from curate.models.ask import Answer, Ask, Failed, tell_schema
 from curate.models.reply import split_reasoning
 from curate.models.sampling import End, Sample, random_of
+from curate.models.shaped import Held, Run, Shape, Vocabulary, shape_of
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,8 @@ class _Wanted:
     ids: list[int]
     most: int
     """Tokens that the answer may have, within the context too."""
+    shape: Shape | None
+    """What the answer is held to."""
     done: asyncio.Future[Answer | Failed]
 
 
@@ -43,6 +46,8 @@ class LocalBackend:
     What waits is answered in batches of rows of like length. Each row has a random sequence of its own, from everything that
     is in its request, so that answers do not depend on what else is in the batch, but for rounding: sums of other shapes round
     differently, and once in very many tokens that decides.
+
+    Where a request has a schema, the model is told it, and held to it where `shaped` can: byte-level tokenizers, small objects.
 
     endpoint: a digest of the folder's files, so that a model keeps its cache wherever it lies, and loses it when it is trained
     on. Reading the weights for it takes about a second for each GB.
@@ -83,6 +88,7 @@ class LocalBackend:
     async def answer(self, ask: Ask) -> Answer | Failed:
         """One answer. A prompt that fills the context is `too_long`; chat without a chat template is `wrong_request`."""
         loop = asyncio.get_running_loop()
+        shape = None if ask.schema is None else shape_of(ask.schema)
         if ask.schema is not None:
             ask = tell_schema(ask)
         ids = await loop.run_in_executor(self._thread, self._encode, ask)
@@ -91,7 +97,7 @@ class LocalBackend:
         room = self._context - len(ids)
         if room < 1:
             return Failed("too_long", f"the prompt has {len(ids):,} tokens, and the model's context {self._context:,}")
-        wanted = _Wanted(ask, ids, min(ask.max_tokens, room), loop.create_future())
+        wanted = _Wanted(ask, ids, min(ask.max_tokens, room), shape, loop.create_future())
         self._waiting.append(wanted)
         if self._running is None:
             self._running = loop.create_task(self._run())
@@ -164,6 +170,14 @@ class LocalBackend:
         found = set(named if isinstance(named, list) else [named]) | {self._tokenizer.eos_token_id}
         return sorted(id for id in found if id is not None)
 
+    @cached_property
+    def _vocabulary(self) -> Vocabulary | None:
+        """What holds answers to a schema; None where the tokenizer, or a model whose answers never end, does not allow it."""
+        try:
+            return Vocabulary(self._tokenizer) if self._ends else None
+        except ValueError:
+            return None
+
     def _encode(self, ask: Ask) -> list[int] | Failed:
         tokenizer = self._tokenizer
         if ask.prompt is not None:
@@ -217,13 +231,20 @@ class LocalBackend:
         config = GenerationConfig(
             max_new_tokens=max(wanted.most for wanted in batch), do_sample=False, pad_token_id=pad, eos_token_id=ends or None
         )
+        runs = [
+            Run(self._vocabulary, w.shape, w.most, ends) if w.shape is not None and self._vocabulary is not None else None
+            for w in batch
+        ]
         with torch.inference_mode():
             made: torch.Tensor = model.generate(
                 ids.to(self._device),
                 attention_mask=mask.to(self._device),
                 generation_config=config,
                 logits_processor=LogitsProcessorList(
-                    [Sample([(w.ask.temperature, w.ask.top_p, random_of(w.ask)) for w in batch])]
+                    [
+                        *([Held(runs, longest)] if any(runs) else []),
+                        Sample([(w.ask.temperature, w.ask.top_p, random_of(w.ask)) for w in batch]),
+                    ]
                 ),
                 stopping_criteria=StoppingCriteriaList([end]),
             )
