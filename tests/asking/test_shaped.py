@@ -86,10 +86,10 @@ def test_schemas_that_are_only_told(schema: dict[str, Any]) -> None:
 def test_a_model_of_random_weights_answers_in_shape() -> None:
     asks = [
         Ask("", prompt="score", schema=schema, max_tokens=most, sample=sample, temperature=1.5)
-        for sample in range(3)
-        for schema, most in ((SCHEMA, 90), (SCHEMA, 150), (VERDICT, 70))
+        for sample in range(2)
+        for schema, most in ((SCHEMA, 70), (SCHEMA, 80), (VERDICT, 50))
     ]
-    free = Ask("", prompt="score", max_tokens=20, may_be_cut=True)
+    free = Ask("", prompt="score", max_tokens=10, may_be_cut=True)
     with Asker(LocalBackend(tiny_model(), rows=8, device="cpu")) as asker:
         found = dict(asker.answers([*asks, free]))
         (alone,) = dict(asker.answers([free])).values()

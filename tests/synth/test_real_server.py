@@ -54,7 +54,8 @@ def transformers_serve(folder: Path, cache: Path) -> Iterator[str]:
         (
             "magpie",
             "{% block question %}{{ about[:30] }}<|im_start|>user\n{% endblock %}"
-            "{% block answer %}{{ about[:30] }}<|im_start|>user\n{{ instruction }}<|im_end|>\n<|im_start|>assistant\n{% endblock %}",
+            "{% block answer %}{{ about[:30] }}<|im_start|>user\n{{ instruction }}<|im_end|>\n<|im_start|>assistant\n"
+            "{% endblock %}",
             8,
         ),
     ],
