@@ -1,13 +1,8 @@
-"""Connections to an HTTP/1.1 server, one request at a time on each: h11 for the protocol, TLS and proxies from asyncio.
-
-A reply is read to its end within the callback of the event loop that brings it, so that a request wakes its task once. That is
-what makes it cheap: see `curate.models.http`.
-"""
+"""Connections to an HTTP/1.1 server, one request at a time on each: those of httpcore, on which httpx stands."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
+import logging
 import os
 import ssl
 import urllib.parse
@@ -15,17 +10,14 @@ import urllib.request
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import h11
+import httpcore
 
 from curate.errors import InputError, UsageError
 
 __all__ = ["Broken", "Connection", "Origin", "Proxy", "Reply", "Unreachable", "origin_of"]
 
-MOST_HEADERS = 100_000
-"""Bytes of headers that are taken."""
-
-SECOND_ADDRESS = 0.25
-"""Seconds after which the next address of a host is tried beside the one before (RFC 8305)."""
+# At DEBUG it logs the headers of replies, in which a server may repeat the key.
+logging.getLogger("httpcore").setLevel(logging.INFO)
 
 
 class Reply(NamedTuple):
@@ -49,12 +41,11 @@ class Broken(Exception):
 
 
 class Proxy(NamedTuple):
-    """headers: for the proxy alone."""
+    """address: without what proves who asks, which is `auth`: user and password."""
 
-    host: str
-    port: int
+    address: str
+    auth: tuple[str, str] | None
     tls: ssl.SSLContext | None
-    headers: tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True)
@@ -112,147 +103,72 @@ def _proxy(address: str, name: str) -> Proxy:
         port = 0
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise UsageError(f"{name.upper()}_PROXY: a proxy is http://[USER:PASSWORD@]HOST[:PORT] or https://..., and this is not")
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    auth = None
     if parts.username is not None:
-        who = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-        headers = ((b"proxy-authorization", b"Basic " + base64.b64encode(who.encode())),)
+        auth = (urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or ""))
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     secure = parts.scheme == "https"
-    return Proxy(parts.hostname, port or (443 if secure else 80), _trusted() if secure else None, headers)
+    return Proxy(f"{parts.scheme}://{host}:{port or (443 if secure else 80)}", auth, _trusted() if secure else None)
 
 
-class Connection(asyncio.Protocol):
-    """An open connection, through the proxy where there is one. Its methods belong to the thread of the event loop."""
+class Connection:
+    """A connection, through the proxy where there is one; opened by its first request."""
 
-    def __init__(self, origin: Origin) -> None:
-        self._origin = origin
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEADERS)
-        self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[Reply] | None = None
-        self._status = 0
-        self._headers: dict[bytes, bytes] = {}
-        self._parts: list[bytes] = []
+    def __init__(self, origin: Origin, connect_seconds: float) -> None:
+        scheme = b"http" if origin.tls is None else b"https"
+        self._core = httpcore.Origin(scheme, origin.host.encode("idna"), origin.port)
+        self._timeout = {"timeout": {"connect": connect_seconds}}
+        self._inner: httpcore.AsyncConnectionInterface
+        if (proxy := origin.proxy) is None:
+            self._inner = httpcore.AsyncHTTPConnection(self._core, ssl_context=origin.tls, http1=True, http2=False)
+        else:
+            through = httpcore.AsyncHTTPProxy(
+                proxy.address, proxy.auth, ssl_context=origin.tls, proxy_ssl_context=proxy.tls, http1=True, http2=False
+            )
+            self._inner = through.create_connection(self._core)
 
-    @classmethod
-    async def open(cls, origin: Origin, seconds: float) -> Connection:
-        """Connect within so many seconds. Raises Unreachable."""
-        connection = cls(origin)
+    async def ask(self, method: bytes, target: bytes, headers: tuple[tuple[bytes, bytes], ...], content: bytes) -> Reply:
+        """Send a request, and read the reply to its end. Raises Unreachable, Broken."""
+        core = self._core
+        url = httpcore.URL(scheme=core.scheme, host=core.host, port=core.port, target=target)
+        request = httpcore.Request(method, url, headers=headers, content=content, extensions=self._timeout)
         try:
-            async with asyncio.timeout(seconds):
-                await connection._open()
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, ssl.SSLCertVerificationError):
+            response = await self._inner.handle_async_request(request)
+            received = b"".join([part async for part in response.aiter_stream()])
+            await response.aclose()
+        except httpcore.ProxyError as error:
+            raise Unreachable(f"the proxy answers with status {error}") from error
+        except httpcore.ConnectTimeout as error:
+            raise Unreachable(f"no connection within {self._timeout['timeout']['connect']:g} s") from error
+        except httpcore.ConnectError as error:
+            why = _cause(error)
+            if isinstance(why, ssl.SSLCertVerificationError):
                 raise Unreachable(
-                    f"its certificate is not trusted: {error.verify_message}; SSL_CERT_FILE can name a file of certificates "
+                    f"its certificate is not trusted: {why.verify_message}; SSL_CERT_FILE can name a file of certificates "
                     "that are",
                     untrusted=True,
                 ) from error
-            if isinstance(error, TimeoutError):
-                raise Unreachable(f"no connection within {seconds:g} s") from error
-            if isinstance(error, OSError | Broken):
-                raise Unreachable(_why(error)) from error
-            raise
-        return connection
-
-    async def _open(self) -> None:
-        loop = asyncio.get_running_loop()
-        origin, proxy = self._origin, self._origin.proxy
-        host, port, tls = (origin.host, origin.port, origin.tls) if proxy is None else (proxy.host, proxy.port, proxy.tls)
-        await loop.create_connection(
-            lambda: self, host, port, ssl=tls, server_hostname=host if tls else None, happy_eyeballs_delay=SECOND_ADDRESS
-        )
-        if proxy is None or origin.tls is None:
-            return
-        # A tunnel: what follows is between us and the server, in TLS of its own.
-        name = f"[{origin.host}]" if ":" in origin.host else origin.host
-        end = f"{name}:{origin.port}".encode("idna")
-        status, _, _ = await self.ask(b"CONNECT", end, ((b"host", end), *proxy.headers), b"")
-        if not 200 <= status < 300:
-            raise Unreachable(f"the proxy {proxy.host} answers with status {status}")
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEADERS)
-        assert self._transport is not None
-        transport = await loop.start_tls(self._transport, self, origin.tls, server_hostname=origin.host)
-        if transport is None:
-            raise Broken("the connection was closed")
-        self._transport = transport
-
-    async def ask(self, method: bytes, target: bytes, headers: tuple[tuple[bytes, bytes], ...], content: bytes) -> Reply:
-        """Send a request, and read the reply to its end. Raises Broken."""
-        assert self._transport is not None
-        waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting = waiting
-        self._headers, self._parts = {}, []
-        if self._origin.proxy is not None and self._origin.tls is None:
-            target = b"http://" + self._origin.netloc + target
-            headers = (*headers, *self._origin.proxy.headers)
-        http, parts = self._http, []
-        for event in (h11.Request(method=method, target=target, headers=list(headers)), h11.Data(content), h11.EndOfMessage()):
-            parts.append(http.send(event) or b"")
-        self._transport.write(b"".join(parts))
-        try:
-            return await waiting
-        finally:
-            self._waiting = None
+            raise Unreachable(_said(why)) from error
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+            raise Broken(_said(error)) from error
+        return Reply(response.status, {name.lower(): value for name, value in response.headers}, received)
 
     @property
     def free(self) -> bool:
         """Whether it takes another request."""
-        transport = self._transport
-        return transport is not None and not transport.is_closing() and self._http.our_state is h11.IDLE
+        return self._inner.is_available() and not self._inner.has_expired()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close it at once."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    # Called by the event loop.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._http.receive_data(data)
-            self._read()
-        except h11.RemoteProtocolError as error:
-            self._fail(str(error))
-
-    def eof_received(self) -> None:
-        # The end of a reply without a length; h11 says so where it is none.
-        self.data_received(b"")
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._fail(_why(error) if error is not None else "the server closed it")
-
-    def _read(self) -> None:
-        while True:
-            event = self._http.next_event()
-            if isinstance(event, h11.Response):
-                self._status, self._headers = event.status_code, dict(event.headers)
-            elif isinstance(event, h11.Data):
-                self._parts.append(event.data)
-            elif isinstance(event, h11.EndOfMessage) or self._http.their_state is h11.SWITCHED_PROTOCOL:
-                # Switched: a proxy has opened a tunnel.
-                if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-                    self._http.start_next_cycle()
-                if self._waiting is not None and not self._waiting.done():
-                    self._waiting.set_result(Reply(self._status, self._headers, b"".join(self._parts)))
-                return
-            elif isinstance(event, h11.ConnectionClosed):
-                self._fail("the server closed it")
-                return
-            elif event is h11.NEED_DATA or event is h11.PAUSED:
-                return
-
-    def _fail(self, why: str) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(Broken(why))
-        self.close()
+        await self._inner.aclose()
 
 
-def _why(error: BaseException) -> str:
-    if isinstance(error, ConnectionError) and error.errno:
-        # asyncio puts words of its own there.
-        return os.strerror(error.errno)
+def _cause(error: BaseException) -> BaseException:
+    """The error of the system below those of the library."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return error
+
+
+def _said(error: BaseException) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error).strip() or type(error).__name__

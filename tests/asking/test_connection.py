@@ -82,7 +82,7 @@ def test_a_proxy_for_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTP_PROXY", f"http://ada:p%40ss@{proxy.host}")
         results = ask("http://model.test/v1", 2)
     assert [result.text for result in results if isinstance(result, Answer)] == ["because"] * 2
-    assert [(method, target) for method, target, _ in proxy.log] == [("POST", "http://model.test/v1/chat/completions")] * 2
+    assert [(method, target) for method, target, _ in proxy.log] == [("POST", "http://model.test:80/v1/chat/completions")] * 2
     given = {name.lower(): value for name, value in proxy.log[0][2].items()}
     assert base64.b64decode(given["proxy-authorization"].removeprefix("Basic ")) == b"ada:p@ss"
     assert given["host"] == "model.test"

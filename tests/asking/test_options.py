@@ -95,7 +95,7 @@ def test_what_answers_by_its_address(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "h11", None)
+    monkeypatch.setitem(sys.modules, "httpcore", None)
     monkeypatch.delitem(sys.modules, "curate.models.connection", raising=False)
     with pytest.raises(MissingExtra, match=r"pip install 'curate\[synth\]'"):
         Model(endpoint="http://x", model="m").backend()
