@@ -176,6 +176,8 @@ def test_people_and_models_are_compared_on_one_sheet(tmp_path: Path) -> None:
     found = run_job(RankAgreement(input=(str(folder),), samples=0), tmp_path / "agreement", []).results["agreement"][0]
     assert set(found["sources"]) == {"page", "model:m"}
     assert ["ada", "model:m"] in [pair["annotators"] for pair in found["pairs"]]
+    people = run_job(RankAgreement(input=(str(folder),), samples=0, sources=("page",)), tmp_path / "people", [])
+    assert people.results["agreement"][0]["over_all"] == found["sources"]["page"]
     board = run_job(RankLeaderboard(input=(str(folder),), samples=0), tmp_path / "board", []).results["leaderboard"][0]
     voters = board["criteria"]["overall"]["voters"]
     assert list(voters) == ["people", "model:m"]
