@@ -1,7 +1,7 @@
 """Tasks for Label Studio, and the labelling configuration that shows them: https://labelstud.io/tags/ranker.
 
-Answers are dragged into buckets `rank_1` to `rank_K`, so that ties and answers that nobody ranked can be said. No name may stand
-twice in a configuration: buckets of the Nth criterion, from the second on, are `rank_1-N` to `rank_K-N`.
+Answers are dragged into buckets `rank_1` to `rank_K`, so that ties and answers that nobody ranked can be said. No name may
+stand twice in a configuration: buckets of the Nth criterion, from the second on, are `rank_1-N` to `rank_K-N`.
 """
 
 from __future__ import annotations
