@@ -28,6 +28,9 @@ class RankAgreement(Job):
 
     job: Literal["rank agreement"] = "rank agreement"
     input: tuple[str, ...] = Field((), max_length=1, description="The campaign's folder, as `curate rank export` made it.")
+    sources: tuple[str, ...] = Field(
+        (), description="Count only votes of these sources, such as page, csv or model:NAME; default: all."
+    )
     samples: int = Field(1000, ge=0, description="Bootstrap samples for the intervals; 0: no intervals.")
     seed: int = Field(0, ge=0, description="Of the bootstrap.")
 
@@ -40,13 +43,13 @@ class RankAgreement(Job):
         import polars as pl
 
         from curate.io.files import atomic
-        from curate.rank.ballots import read_ballots
+        from curate.rank.ballots import of_sources, read_ballots
         from curate.rank.campaign import KEY, campaign_folder, read_key
         from curate.rank.concord import annotators, by_pair, figures, position_bias
         from curate.rank.lengths import answer_lengths, length_bias
 
         folder = campaign_folder(self.input[0])
-        ballots = read_ballots(folder)
+        ballots = of_sources(read_ballots(folder), self.sources, work.say)
         key = read_key(folder) if (folder / KEY).is_file() else {}
         gold = {task: entry.gold for task, entry in key.items() if entry.gold}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -160,8 +159,6 @@ class ExportTasks(InputJob):
             work.say(f"each annotator has {min(sizes):,} to {max(sizes):,} tasks, gold among them")
         for note in write_sheets(data / "sheets", self.sheets, campaign, made.tasks, shares):
             work.say(note)
-        if not self.sheets:
-            work.say(f"{len(made.tasks):,} tasks; to rank them on a page: curate rank serve {shlex.quote(str(work.folder))}")
         return {
             "tasks": len(made.tasks),
             "gold": sum(key.gold is not None for key in made.keys),

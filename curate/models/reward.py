@@ -28,6 +28,8 @@ class RewardBackend(LocalBackend):
     """Scores with a model of this machine. The messages of a request are a prompt and its answer, under the model's own chat
     template; the answer's text is the score, with four decimals.
 
+    A text that spells a special token of the model is not scored, as training leaves it out (`filtered`).
+
     Batches, cache and failures are those of `LocalBackend`; nothing is generated, so temperature, tokens and the like do not
     matter. The score is the output at the last token that is no padding, as transformers has it and TRL trains it.
     """
@@ -60,9 +62,16 @@ class RewardBackend(LocalBackend):
         found = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         return int(found) if found is not None else 0
 
+    @cached_property
+    def _specials(self) -> tuple[str, ...]:
+        return tuple(self._tokenizer.all_special_tokens)
+
     def _encode(self, ask: Ask) -> list[int] | Failed:
         if not ask.messages or ask.messages[-1]["role"] != "assistant":
             return Failed("wrong_request", f"{self.folder} is a reward model: it scores answers, and gives none", hopeless=True)
+        for message in ask.messages:
+            if found := next((token for token in self._specials if token in message["content"]), None):
+                return Failed("filtered", f"the text spells {found}, a mark of the chat template: it would speak for others")
         return self._templated(ask, prompted=False)
 
     def _generate_at_once(self, batch: list[Any]) -> list[Answer | Failed]:

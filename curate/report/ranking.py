@@ -173,9 +173,9 @@ def _lengths(bias: dict[str, Any] | None) -> dict[str, Any] | None:
         rows.append(_length_line(f"{one['annotator']}, {one['criterion']}" if several else one["annotator"], one))
     shares = []
     for one in bias["by_ratio"]:
-        text = f"{one['from']:g}–{one['to']:g}" if one["to"] else f"{one['from']:g}+"
-        title = f"{text} times as long: won {_percent(one['longer_won'])} of {one['pairs']:,} pairs"
-        shares.append({**one, "share": one["longer_won"], "expected": 0.5, "text": text, "title": title})
+        span = f"{one['from']:g} to {one['to']:g}" if one["to"] else f"{one['from']:g} or more"
+        title = f"{span} times as long: won {_percent(one['longer_won'])} of {one['pairs']:,} pairs"
+        shares.append({**one, "share": one["longer_won"], "expected": 0.5, "text": f"× {one['from']:g}", "title": title})
     return {**_bars(shares), "header": LENGTHS, "rows": rows, "pairs": bias["over_all"]["pairs"]}
 
 

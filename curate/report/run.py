@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,11 @@ def finish(run: RunStats) -> int:
         if stats.get("target"):
             console.print(f"Rows: {stats['target']['path']}", markup=False)
     console.print(f"Run: {run.folder}   Report: {page}", markup=False, soft_wrap=True)
+    for stats, folder in zip(run.jobs, job_folders(run.folder, run.jobs), strict=True):
+        if stats["job"] == "rank export":
+            tasks = stats["results"]["tasks"]["tasks"]
+            serve = f"curate rank serve {shlex.quote(str(folder))}"
+            console.print(f"Rank the {tasks:,} tasks on a page of this machine: {serve}", markup=False, soft_wrap=True)
     return 0
 
 

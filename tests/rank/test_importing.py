@@ -135,7 +135,10 @@ def test_label_studio_comes_back(tmp_path):
     said = {"type": "textarea", "from_name": "comment", "value": {"text": ["hm"]}}
     results: list[list[dict[str, Any]]] = [
         [{**ranker, "value": {"ranker": {"rank_1": ["c", "a"], "rank_3": ["b"], "_": []}}}, said],
-        [{**ranker, "from_name": "rank-2", "value": {"ranker": ["b", "a", "c"]}}, bad],
+        [
+            {**ranker, "from_name": "rank-2", "value": {"ranker": {"rank_1-2": ["b"], "rank_2-2": ["a"], "rank_3-2": ["c"]}}},
+            bad,
+        ],
         [],
     ]
     for task, result in zip(tasks, results, strict=True):

@@ -232,8 +232,10 @@ def test_label_studio_and_argilla_files_are_what_they_read(tmp_path):
 
     rankers = xml.fromstring(config).findall("Ranker")
     assert [(r.get("name"), [b.get("name") for b in r]) for r in rankers] == [
-        (f"rank-{i}", ["rank_1", "rank_2", "rank_3"]) for i in (1, 2)
+        (f"rank-{i}", [f"rank_{r}{more}" for r in (1, 2, 3)]) for i, more in ((1, ""), (2, "-2"))
     ]
+    names = [one.get("name") for one in xml.fromstring(config).iter() if one.get("name")]
+    assert len(names) == len(set(names)), "Label Studio refuses a configuration with a name that is there twice"
     (record,) = json.loads((tmp_path / "sheets" / "argilla" / "ada.json").read_text())
     assert set(record["fields"]) == {"prompt", "A", "B", "C"}
     options = json.loads((tmp_path / "sheets" / "argilla" / "settings.json").read_text())["questions"]

@@ -199,6 +199,6 @@ def test_answers_of_several_models(tmp_path: Path) -> None:
     others = [{"endpoint": address(raw=False), "model": "other"}]
     rows = go("best-of", tmp_path / "out", documents(tmp_path), others=others, temperatures=[0.2, 0.9], count=1)
     # Both models are one server's, and say the same: an answer counts once, for the first who gave it.
-    assert {tuple(row["models"]) for row in rows} == {("rule", "rule")}
+    assert {tuple(row["models"]) for row in rows} == {("rule, temperature 0.2", "rule, temperature 0.9")}
     assert all(len(set(row["responses"])) == 2 for row in rows)
     assert all(row["model"] == "rule, other" and len(row["requests"]) == 4 for row in rows)

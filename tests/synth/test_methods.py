@@ -176,7 +176,8 @@ def test_best_of_several_models() -> None:
     (made,) = lines(method, item("both", **SEED), first, second)
     assert isinstance(made, Made)
     assert made.columns["responses"] == ["0.5.0", "0.5.1", "1.0.0", "1.0.1", "same"]
-    assert made.columns["models"] == ["tiny"] * 4 + ["other"]
+    cold, warm = "tiny, temperature 0.5", "tiny, temperature 1"
+    assert made.columns["models"] == [cold, cold, warm, warm, "other, temperature 0.5"], "the first that said it"
     assert said(first.asked[0]) == SEED["instruction"]
 
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from curate.rank.ballots import Ballots, as_table, ballots_of, task_sizes
 from curate.rank.campaign import Campaign, Key
-from curate.rank.concord import annotators, flag_text
+from curate.rank.concord import annotators, flag_text, gold_hits
 from curate.rank.concord import figures as agreement_of
 from curate.rank.lengths import answer_lengths, length_bias
 from curate.rank.page.store import votes_of
@@ -44,22 +44,26 @@ def figures(
     ballots = ballots_of(folder, as_table([vote for vote in votes if vote.task in sizes]))
     known = {task: entry.gold for task, entry in key.items() if entry.gold}
     told = {row["annotator"]: row for row in annotators(ballots, known)}
-    longer = length_bias(ballots, answer_lengths(folder))
+    lengths = answer_lengths(folder)
+    longer = length_bias(ballots, lengths)["annotators"]
+    # Models that voted stand in the table; what is said of the campaign is of people.
+    human = ballots.where(~pl.col("source").str.starts_with("model:"))
     people = [
         {
-            "name": name, "link": links.get(name), "open": open_now.get(name, 0), **_of_person(by_person[name]),
+            "name": name, "link": links.get(name), "model": name.startswith("model:"),
+            "open": open_now.get(name, 0), **_of_person(by_person[name]),
             "gold": told.get(name, {}).get("gold"), "flags": [flag_text(flag) for flag in told.get(name, {}).get("flags", [])],
-            "longer": [row for row in longer["annotators"] if row["annotator"] == name],
+            "longer": [row for row in longer if row["annotator"] == name],
         }
         for name in sorted(by_person)
     ]  # fmt: skip
-    gold_pairs = [(person["gold"]["accuracy"], person["gold"]["pairs"]) for person in people if person["gold"]]
-    of_gold = sum(pairs for _, pairs in gold_pairs)
+    hits = gold_hits(human, known) if known else None
+    of_gold = 0 if hits is None else int(hits["of"].sum())
     return {
-        "criteria": [(name, *_agreement(ballots.where(pl.col("criterion") == name))) for name in campaign.criteria],
+        "criteria": [(name, *_agreement(human.where(pl.col("criterion") == name))) for name in campaign.criteria],
         "tasks": tasks, "gold": gold, "overlap": campaign.overlap, "wanted": wanted, "done": done, "open": waiting,
-        "share_done": done / wanted if wanted else 0.0, "people": people, "longer": longer["over_all"],
-        "gold_accuracy": (sum(share * pairs for share, pairs in gold_pairs) / of_gold if of_gold else None, of_gold),
+        "share_done": done / wanted if wanted else 0.0, "people": people, "longer": length_bias(human, lengths)["over_all"],
+        "gold_accuracy": (hits["right"].sum() / of_gold if hits is not None and of_gold else None, of_gold),
         "votes": len({(v.task, v.annotator) for v in votes if v.ranks}), "seconds": _median(votes),
     }  # fmt: skip
 

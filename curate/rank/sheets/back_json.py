@@ -164,11 +164,11 @@ def _annotation(one: dict[str, Any], data: dict[str, Any], annotator: str, saved
 
 
 def _ranked(value: Any) -> dict[str, int]:
-    """Ranks of a Ranker: buckets `rank_N`, or one list in order. Raises ValueError."""
+    """Ranks of a Ranker: buckets `rank_N` (of later criteria `rank_N-2` ...), or one list in order. Raises ValueError."""
     if isinstance(value, dict):
         value = {name: ids for name, ids in value.items() if name != "_"}
-        if all(re.fullmatch(r"rank_[1-9]", name) for name in value):
-            return {str(id): int(name[5:]) for name, ids in value.items() for id in ids}
+        if all(re.fullmatch(r"rank_[1-9](-\d{1,3})?", name) for name in value):
+            return {str(id): int(name[5]) for name, ids in value.items() for id in ids}
         if len(value) != 1:
             raise ValueError(f"buckets {', '.join(sorted(value))[:100]}: ranks are buckets rank_1, rank_2 ..., or one list")
         value = next(iter(value.values()))

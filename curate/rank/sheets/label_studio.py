@@ -1,6 +1,7 @@
 """Tasks for Label Studio, and the labelling configuration that shows them: https://labelstud.io/tags/ranker.
 
-Answers are dragged into buckets `rank_1` to `rank_K`, so that ties and answers that nobody ranked can be said.
+Answers are dragged into buckets `rank_1` to `rank_K`, so that ties and answers that nobody ranked can be said. No name may
+stand twice in a configuration: buckets of the Nth criterion, from the second on, are `rank_1-N` to `rank_K-N`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def write_config(folder: Path, campaign: Campaign, tasks: Sequence[Task]) -> Non
         lines += [f"  <Header value={title}/>", f'  <List name="items-{number}" value="$items" title={title}/>']
         lines.append(f'  <Ranker name="rank-{number}" toName="items-{number}">')
         for rank in range(1, most_answers(tasks) + 1):
-            lines.append(f'    <Bucket name="rank_{rank}" title="{rank}{" (best)" if rank == 1 else ""}"/>')
+            bucket = f"rank_{rank}" if number == 1 else f"rank_{rank}-{number}"
+            lines.append(f'    <Bucket name="{bucket}" title="{rank}{" (best)" if rank == 1 else ""}"/>')
         lines.append("  </Ranker>")
     lines.append('  <Choices name="all_bad" toName="prompt" choice="multiple"><Choice value="all bad"/></Choices>')
     lines += ['  <TextArea name="comment" toName="prompt" placeholder="Comment" maxSubmissions="1"/>', "</View>"]

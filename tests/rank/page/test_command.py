@@ -82,7 +82,9 @@ def test_public_is_asked_for(tmp_path):
 def test_the_folder_of_an_export_will_do(tmp_path: Path) -> None:
     rows = [{"prompt": "q", "responses": ["x", "y"], "scores": [1, 2]}]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert curate("rank", "export", tmp_path / "in.jsonl", "-o", tmp_path / "tasks").returncode == 0
+    made = curate("rank", "export", tmp_path / "in.jsonl", "-o", tmp_path / "tasks")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.splitlines()[-1].endswith(f"curate rank serve {tmp_path / 'tasks'}")
     linked = curate("rank", "link", tmp_path / "tasks", "ada")
     assert linked.returncode == 0, linked.stderr
     assert linked.stdout == curate("rank", "link", tmp_path / "tasks" / "data", "ada").stdout

@@ -2,6 +2,7 @@ import asyncio
 import json
 import sqlite3
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,12 @@ def test_the_admin_pages_figures_are_those_of_rank_agreement(tmp_path):
     for number, one in enumerate(votes[:half]):
         db.execute(say, (one.annotator, one.task, one.criterion, one.at, f"s{number}", json.dumps(one.row())))
     found = figures(db, folder, read_campaign(folder), key, votes[half:])
+    by_model = [replace(one, annotator="model:m", source="model:m") for one in votes[: half // 2]]
+    beside = figures(db, folder, read_campaign(folder), key, [*votes[half:], *by_model])
     db.close()
+    assert [one["name"] for one in beside["people"]] == ["ada", "bob", "chi", "model:m"]
+    headline = ("criteria", "longer", "gold_accuracy")
+    assert [beside[name] for name in headline] == [found[name] for name in headline], "models are in the table alone"
     said = run_job(RankAgreement(input=(str(folder),), samples=0), tmp_path / "out", []).results["agreement"][0]
     assert found["criteria"] == [
         (name, one["raw_agreement"], one["alpha"]["ordinal"]["alpha"], one["pairs_compared"])
