@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from curate.kernels.bpe_pieces import Merges, Pieces
+    from curate.kernels.bpe_merges import Merges
+    from curate.kernels.bpe_pieces import Pieces
     from curate.kernels.bpe_split import Classes, Pattern
 
 __all__ = ["AWKWARD", "SPLIT_PATTERNS", "ByteLevelBPE", "byte_letters", "library_classes", "read_bpe", "split_regex"]
@@ -132,7 +133,8 @@ def read_bpe(source: str) -> ByteLevelBPE | str:
 
     The ids are then those that the library gives with `encode_special_tokens` and `add_special_tokens=False`.
     """
-    from curate.kernels.bpe_pieces import Pieces, make_merges
+    from curate.kernels.bpe_merges import make_merges
+    from curate.kernels.bpe_pieces import Pieces
 
     found = json.loads(source)
     model = found["model"]
@@ -174,7 +176,8 @@ def _pattern(pre: dict[str, Any] | None) -> tuple[Pattern, int | None] | str:
 
 def _odd(found: dict[str, Any]) -> str:
     """Why a tokenizer that cuts as the kernels do does not merge as they do; empty when it does."""
-    from curate.kernels.bpe_pieces import MAX_ID, MAX_KEPT
+    from curate.kernels.bpe import MAX_KEPT
+    from curate.kernels.bpe_merges import MAX_ID
 
     model = found["model"]
     if model["type"] != "BPE":

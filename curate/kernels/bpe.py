@@ -18,19 +18,19 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["EMPTY", "MAX_ID", "MAX_KEPT", "NONE", "add", "build", "encode", "move", "seed"]
+__all__ = ["DONE", "FULL", "LONG", "MAX_KEPT", "add", "encode", "move", "seed"]
 
-MAX_ID = (1 << 21) - 1
-"""A pair of ids and its rank share 64 bits."""
+DONE, FULL, LONG = range(3)
+"""What `encode` ends with: all is done; a new piece found no room; a piece is too long for it."""
 
 MAX_KEPT = 255
-"""Longer pieces (bytes) are merged every time they are met, with a heap."""
+"""Longer pieces (bytes) are merged every time they are met, by `bpe_merges`."""
 
 _RANK_BITS = 22
 _RANK_MASK = np.uint64((1 << _RANK_BITS) - 1)
-NONE = np.int32((1 << _RANK_BITS) - 1)
+_NONE = np.int32((1 << _RANK_BITS) - 1)
 """No rank: the pair is not merged."""
-EMPTY = np.uint64(2**64 - 1)
+_EMPTY = np.uint64(2**64 - 1)
 
 _INLINE = 15
 """Pieces up to this many bytes stand in their slot of the table, longer ones in a buffer of their own."""
@@ -45,7 +45,7 @@ _TOP = np.uint64(56)
 _PLACE = np.uint64((1 << 56) - 1)
 _VECTOR = 32
 _BYTE, _LOW_BYTE = np.uint32(8), np.uint32(0xFF)
-_LAST, _NO_RANK = np.uint32(0xFFFFFFFF), np.uint32(NONE) << np.uint32(8)
+_LAST, _NO_RANK = np.uint32(0xFFFFFFFF), np.uint32(_NONE) << np.uint32(8)
 _LOW = np.uint64(0xFFFFFFFF)
 _ONE, _TWO, _WORDS, _EIGHT = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(8)
 
@@ -58,36 +58,6 @@ def _shift(n: int) -> Any:
         n >>= 1
         shift -= 1
     return np.uint64(shift)
-
-
-@njit(cache=True, nogil=True)
-def build(left: Any, right: Any, byte_ids: Any, pairs: Any, byte_ranks: Any) -> None:
-    """Fill the tables of `Merges`."""
-    down, mask = _shift(len(pairs)), len(pairs) - 1
-    for rank in range(len(left)):
-        pair = np.uint64(left[rank]) << np.uint64(21) | np.uint64(right[rank])
-        slot = np.int64((pair * _GOLDEN) >> down)
-        while pairs[slot] != EMPTY and pairs[slot] >> np.uint64(_RANK_BITS) != pair:
-            slot = (slot + 1) & mask
-        pairs[slot] = pair << np.uint64(_RANK_BITS) | np.uint64(rank)
-    for a in range(256):
-        for b in range(256):
-            byte_ranks[a << 8 | b] = _rank(byte_ids[a], byte_ids[b], pairs, down)
-
-
-@njit(cache=True, nogil=True)
-def _rank(left: Any, right: Any, pairs: Any, down: Any) -> Any:
-    """The rank of a pair of ids, or NONE."""
-    pair = np.uint64(left) << np.uint64(21) | np.uint64(right)
-    slot = np.int64((pair * _GOLDEN) >> down)
-    mask = len(pairs) - 1
-    while True:
-        held = pairs[slot]
-        if held == EMPTY:
-            return NONE
-        if held >> np.uint64(_RANK_BITS) == pair:
-            return np.int32(held & _RANK_MASK)
-        slot = (slot + 1) & mask
 
 
 @njit(cache=True, nogil=True)
@@ -136,7 +106,7 @@ def _merge_short(
             pair = np.uint64(ids[np.uint64(one)]) << np.uint64(21) | np.uint64(ids[np.uint64(two)])
             slot = (pair * _GOLDEN) >> down
             rank = _LAST
-            while pairs[slot] != EMPTY:
+            while pairs[slot] != _EMPTY:
                 if pairs[slot] >> np.uint64(_RANK_BITS) == pair:
                     rank = np.uint32(pairs[slot] & _RANK_MASK) << _BYTE | np.uint32(one)
                     break
@@ -147,85 +117,6 @@ def _merge_short(
         ids[np.uint64(count)] = ids[np.uint64(at_)]
         count += 1
         at_ = np.int64(after[np.uint64(at_)])
-    return count
-
-
-@njit(cache=True, nogil=True)
-def _push(heap: Any, size: Any, value: Any) -> None:
-    while size > 0:
-        up = (size - 1) >> 1
-        if heap[up] <= value:
-            break
-        heap[size] = heap[up]
-        size = up
-    heap[size] = value
-
-
-@njit(cache=True, nogil=True)
-def _pop(heap: Any, size: Any) -> Any:
-    """The least of a heap of `size`; afterwards it is one smaller."""
-    least, value = heap[0], heap[size - 1]
-    size -= 1
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        if child + 1 < size and heap[child + 1] < heap[child]:
-            child += 1
-        if value <= heap[child]:
-            break
-        heap[i] = heap[child]
-        i = child
-    heap[i] = value
-    return least
-
-
-@njit(cache=True, nogil=True)
-def _merge_long(data: Any, start: Any, n: Any, pairs: Any, down: Any, result: Any, byte_ids: Any, out: Any, out_at: Any) -> Any:
-    """The ids of a piece into `out` from `out_at` on; how many. A heap of rank and place; O(n log n).
-
-    Pairs whose parts were merged since stay in the heap; they have another rank then, or none, and are passed over.
-    """
-    ids, before, after = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
-    heap, size = np.empty(2 * n, np.uint64), 0
-    place = np.uint64((1 << (64 - _RANK_BITS)) - 1)
-    for i in range(n):
-        ids[i], before[i], after[i] = byte_ids[data[start + i]], i - 1, i + 1
-    for i in range(n - 1):
-        rank = _rank(ids[i], ids[i + 1], pairs, down)
-        if rank != NONE:
-            _push(heap, size, np.uint64(rank) << np.uint64(64 - _RANK_BITS) | np.uint64(i))
-            size += 1
-    while size:
-        top = _pop(heap, size)
-        size -= 1
-        at, rank = np.int64(top & place), np.int32(top >> np.uint64(64 - _RANK_BITS))
-        right = np.int64(after[at])
-        if ids[at] < 0 or right >= n or _rank(ids[at], ids[right], pairs, down) != rank:
-            continue
-        ids[at] = result[rank]
-        ids[right] = -1
-        right = np.int64(after[right])
-        after[at] = right
-        if right < n:
-            before[right] = at
-            rank = _rank(ids[at], ids[right], pairs, down)
-            if rank != NONE:
-                _push(heap, size, np.uint64(rank) << np.uint64(64 - _RANK_BITS) | np.uint64(at))
-                size += 1
-        left = np.int64(before[at])
-        if left >= 0:
-            rank = _rank(ids[left], ids[at], pairs, down)
-            if rank != NONE:
-                _push(heap, size, np.uint64(rank) << np.uint64(64 - _RANK_BITS) | np.uint64(left))
-                size += 1
-    at = np.int64(0)
-    count = 0
-    while at < n:
-        out[out_at + count] = ids[at]
-        count += 1
-        at = np.int64(after[at])
     return count
 
 
@@ -285,7 +176,7 @@ def _some(data: Any, i: Any, n: Any) -> Any:
         for k in range(8):
             x |= np.uint64(data[u + np.uint64(k)]) << np.uint64(8 * k)
         half = np.uint64(32 - 4 * n)
-        x &= (EMPTY >> half) >> half
+        x &= (_EMPTY >> half) >> half
     else:
         for k in range(n):
             x |= np.uint64(data[u + np.uint64(k)]) << np.uint64(8 * k)
@@ -371,7 +262,7 @@ def _keep(
 
 
 @njit(cache=True, nogil=True)
-def _full(slots: Any, kept: Any, runs: Any, used: Any) -> bool:
+def _full(slots: Any, kept: Any, runs: Any, used: Any) -> Any:
     """Whether there may be no room for one more piece."""
     return used[0] * 8 >= len(slots) or used[1] + MAX_KEPT >= len(kept) or used[2] + MAX_KEPT >= len(runs)
 
@@ -449,8 +340,8 @@ def encode(
     data: Any, offsets: Any, ends: Any, bounds: Any, pairs: Any, result: Any, byte_ids: Any, byte_ranks: Any,
     slots: Any, kept: Any, runs: Any, own_slots: Any, own_kept: Any, own_runs: Any, own_used: Any,
     eos_id: Any, state: Any, tokens: Any, lengths: Any,
-) -> bool:  # fmt: skip
-    """Go on from `state` (document, piece, id to write) to the end (True), or until a new piece finds no room (False)."""
+) -> int:  # fmt: skip
+    """Go on from `state` (document, piece, id to write) to the end, or as far as it gets: DONE, FULL or LONG."""
     down, own_down, pair_down = _shift(len(slots) // 4), _shift(len(own_slots) // 4), _shift(len(pairs))
     ids, ranks = np.empty(MAX_KEPT, np.int32), np.empty(MAX_KEPT + 1, np.uint32)
     before, after = np.empty(MAX_KEPT, np.int16), np.empty(MAX_KEPT, np.int16)
@@ -474,8 +365,8 @@ def encode(
                     high |= np.uint64(data[u + np.uint64(8 + j)]) << np.uint64(8 * j)
                 first = min(n, 8)
                 cut, high_cut = np.uint64(32 - 4 * first), np.uint64(32 - 4 * (n - first))
-                low &= (EMPTY >> cut) >> cut
-                high = ((EMPTY >> high_cut) >> high_cut) & high | np.uint64(n) << _TOP
+                low &= (_EMPTY >> cut) >> cut
+                high = ((_EMPTY >> high_cut) >> high_cut) & high | np.uint64(n) << _TOP
             elif n <= MAX_KEPT:
                 low, high = _key(data, start, n)
             u = np.uint64(i)
@@ -494,10 +385,8 @@ def encode(
             u = np.uint64(i)
             low, high, at, held = lows[u], highs[u], homes[u], np.uint64(0)
             if n > MAX_KEPT:
-                k += _merge_long(data, start, n, pairs, pair_down, result, byte_ids, tokens, k)
-                start += n
-                p += 1
-                continue
+                state[0], state[1], state[2] = d, p, k
+                return LONG
             if n <= _INLINE:
                 held = _read_first(slots, at + _ONE)
                 while held and (held != high or slots[at] != low):
@@ -513,7 +402,7 @@ def encode(
                 if own_slots[at + _ONE] == 0:
                     if _full(own_slots, own_kept, own_runs, own_used):
                         state[0], state[1], state[2] = d, p, k
-                        return False
+                        return FULL
                     count = _merge_short(
                         data, start, n, pairs, pair_down, result, byte_ids, byte_ranks, ids, ranks, before, after
                     )
@@ -541,4 +430,4 @@ def encode(
         if d < len(lengths):
             lengths[d] = k
     state[0], state[1], state[2] = d, p, k
-    return True
+    return DONE

@@ -4,47 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from curate.kernels.bpe import EMPTY, MAX_ID, MAX_KEPT, NONE, add, build, encode, move, seed
+from curate.kernels.bpe import DONE, FULL, MAX_KEPT, add, encode, move, seed
+from curate.kernels.bpe_merges import Merges, merge_long
 from curate.kernels.columns import frozen
 
-__all__ = ["MAX_ID", "MAX_KEPT", "Merges", "Pieces", "encode_pieces", "make_merges"]
+__all__ = ["MAX_KEPT", "Pieces", "encode_pieces"]
 
 _SIZES = ((1 << 16, 1 << 19, 1 << 17), (1 << 18, 1 << 21, 1 << 19), (1 << 20, 1 << 23, 1 << 21), (1 << 22, 1 << 25, 1 << 23))
 """What a table holds at first, and when it has grown: slots, of which half are used; bytes; and ids."""
 _OWN_SIZE = (1 << 14, 1 << 18, 1 << 16)
 """What a thread holds of new pieces before it adds them to the table."""
-
-
-class Merges(NamedTuple):
-    """What a vocabulary merges. 8 bytes for each of 2 to 4 slots a merge, and 256 KB."""
-
-    pairs: npt.NDArray[np.uint64]
-    """uint64[2^s], 2^s >= 2 merges, open addressing: left id << 43 | right id << 22 | rank, or EMPTY."""
-    result: npt.NDArray[np.int32]
-    """int32[merges]: the id that the merge of each rank gives."""
-    byte_ids: npt.NDArray[np.int32]
-    """int32[256]: the id of each byte."""
-    byte_ranks: npt.NDArray[np.int32]
-    """int32[65536]: the rank of each pair of bytes, first << 8 | second, or NONE."""
-
-
-def make_merges(
-    byte_ids: npt.NDArray[np.int32], left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], result: npt.NDArray[np.int32]
-) -> Merges:
-    """The merges of a vocabulary: the pair `left[r]`, `right[r]` becomes `result[r]`, r its rank. O(merges).
-
-    All ids are from 0 to `MAX_ID`, merges fewer than 2^22 - 1; of two merges of one pair the later counts.
-    """
-    pairs = np.full(1 << max(4, int(2 * len(left)).bit_length()), EMPTY, np.uint64)
-    byte_ranks = np.full(1 << 16, NONE, np.int32)
-    ids = frozen(byte_ids, np.int32)
-    build(frozen(left, np.int32), frozen(right, np.int32), ids, pairs, byte_ranks)
-    return Merges(frozen(pairs, np.uint64), frozen(result, np.int32), ids, frozen(byte_ranks, np.int32))
 
 
 _Table = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8], npt.NDArray[np.uint32], npt.NDArray[np.int64]]
@@ -90,8 +63,8 @@ class Pieces:
             return self._first()
         table = _new(sizes)
         move(self.table[0], table[0])
-        for old, new in zip(self.table[1:], table[1:], strict=True):
-            new[: len(old)] = old
+        for i in (1, 2, 3):
+            table[i][: len(self.table[i])] = self.table[i]
         return table
 
 
@@ -124,8 +97,14 @@ def encode_pieces(
     for first, last, ends, bounds in cuts:
         state[:2] = 0
         fixed = texts, rows[first : last + 1], frozen(ends, np.int64), frozen(bounds, np.int64)
-        while not encode(*fixed, *merges, *pieces.table[:3], *own, eos_id, state, tokens, lengths[first:last]):
-            pieces.add(own)
+        while (end := encode(*fixed, *merges, *pieces.table[:3], *own, eos_id, state, tokens, lengths[first:last])) != DONE:
+            if end == FULL:
+                pieces.add(own)
+                continue
+            piece = int(state[1])
+            start = int(ends[piece - 1] if piece else rows[first])
+            state[2] += merge_long(texts, start, int(ends[piece]) - start, *merges[:3], tokens, int(state[2]))
+            state[1] += 1
         if own[3][0]:
             pieces.add(own)
     return tokens[: state[2]], lengths
