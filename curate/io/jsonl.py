@@ -193,6 +193,9 @@ def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: T
     rest = series(scan.rest_offsets, scan.rest)
     for name in take.also:
         column = asked.index(name)
+        if not scan.kind[:, column].any():
+            columns[name] = pl.repeat(None, len(scan.kind), dtype=pl.String, eager=True)
+            continue
         text, raw = series(*json_lines.strings(data, scan, column)), series(*json_lines.raw(data, scan, column))
         columns[name] = pl.select(pl.coalesce(text, pl.when(raw != "null").then(raw))).to_series()
         if name not in take.replaced:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Tokenize"]
 
-CHECKED_BYTES = 1_000_000
-"""How much of the first text goes both ways at the start of a run, to see that the ids are the same: half a second."""
+CHECKED_BYTES = 256_000
+"""How much of the first text goes both ways at the start of a run, to see that the ids are the same: a tenth of a second."""
 
 COUNTS = ("documents", "tokens", "bytes")
 
@@ -125,8 +125,9 @@ class Tokenize(Arrangement, InputJob):
 
     def stages(self) -> tuple[Stage, ...]:
         if self.count:
-            return Single("check", self._check), Shards("count", self._count), Single("sum", self._sum)
-        encode, index = Shards("encode", self._encode), Single("index", self._index)
+            count = Shards("count", self._count, releases_gil=_in_kernels)
+            return Single("check", self._check), count, Single("sum", self._sum)
+        encode, index = Shards("encode", self._encode, releases_gil=_in_kernels), Single("index", self._index)
         arrange = (Exchange("arrange", PARTITIONS, self._arrange),) if self.arranged else ()
         return Single("check", self._check), encode, *arrange, index
 
@@ -194,20 +195,16 @@ class Tokenize(Arrangement, InputJob):
                 size = batch.text.str.len_bytes().to_numpy().astype(np.int64)
                 made = make(batch)
                 _book(work, batch, made)
-                splits = self._splits(batch).to_numpy()[made.row]
                 first = np.diff(made.row, prepend=-1) > 0
                 sizes = np.where(first, size[made.row], 0)
                 if self.shuffle:
                     drawn = draw(batch.frame["id"], self.seed ^ _ORDER_STREAM)[made.row]
-                for split in np.unique(splits):
+                for split, mine, of in made.by(self._splits(batch)):
                     if split not in writers:
                         name = f"{split}-{work.index:05d}"
-                        shard = writing_shard(folder, name, dtype_for(encoder.vocab_size), masked=made.mask is not None)
+                        shard = writing_shard(folder, name, dtype_for(encoder.vocab_size), masked=of.mask is not None)
                         writers[split], notes[split] = files.enter_context(shard), Notes()
-                    mine = splits == split
-                    of = np.repeat(mine, made.lengths)
-                    mask = None if made.mask is None else made.mask[of]
-                    writers[split].add(made.tokens[of], made.lengths[mine], int(sizes[mine].sum()), mask)
+                    writers[split].add(of.tokens, of.lengths, int(sizes[mine].sum()), of.mask)
                     if self.arranged:
                         notes[split].add(drawn[mine] if self.shuffle else np.zeros(int(mine.sum())), sizes[mine])
                 rows += len(batch)
@@ -396,6 +393,11 @@ class Tokenize(Arrangement, InputJob):
             result |= _packing(written)
             work.say("{packed_rows:,} rows: {documents_cut:,} documents cut, {padding:.2%} padding".format(**result))
         return result
+
+
+def _in_kernels(results: dict[str, Any]) -> bool:
+    """Whether texts take the fast path: then threads share the pieces that they meet, which processes learn each anew."""
+    return bool(results["check"]["fast"])
 
 
 def _summed(counts: pl.DataFrame) -> pl.DataFrame:
