@@ -82,7 +82,7 @@ AWKWARD: tuple[str, ...] = (
 )
 """Texts that engines and Unicode versions cut in different ways."""
 
-_GROUP_BYTES = 1 << 20
+_GROUP_BYTES = 1 << 18
 """Texts of about this many bytes are cut and then merged: their cuts stay in the processor's cache."""
 
 
@@ -122,9 +122,10 @@ class ByteLevelBPE:
 
         classes = library_classes()
         first, n = 0, len(offsets) - 1
+        room = np.empty(_GROUP_BYTES, np.int64)
         while first < n:
             last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _GROUP_BYTES, "right")) - 1)
-            yield first, last, *pieces(offsets[first : last + 1], data, self.pattern, classes, self.digits)
+            yield first, last, *pieces(offsets[first : last + 1], data, self.pattern, classes, self.digits, room)
             first = last
 
 

@@ -88,14 +88,16 @@ def encode_pieces(
     `pieces` learns what it does not hold yet. O(bytes) for pieces up to MAX_KEPT bytes; a longer one of n bytes takes
     O(n log n) time and 28n bytes of memory while it is merged.
     """
-    n = len(offsets) - 1
-    tokens = np.empty(int(offsets[-1] - offsets[0]) + n + 4, np.uint32)  # 4: ids are written three at a time
-    lengths = np.empty(n, np.int64)
+    found = []
+    tokens, lengths = np.empty(0, np.uint32), np.empty(len(offsets) - 1, np.int64)
     own = _new(_OWN_SIZE)
     texts, rows = frozen(data, np.uint8), frozen(offsets, np.int64)
     state = np.zeros(3, np.int64)
     for first, last, ends, bounds in cuts:
-        state[:2] = 0
+        state[:] = 0
+        room = int(rows[last] - rows[first]) + last - first + 4  # 4: ids are written three at a time
+        if len(tokens) < room:
+            tokens = np.empty(room, np.uint32)
         fixed = texts, rows[first : last + 1], frozen(ends, np.int64), frozen(bounds, np.int64)
         while (end := encode(*fixed, *merges, *pieces.table[:3], *own, eos_id, state, tokens, lengths[first:last])) != DONE:
             if end == FULL:
@@ -107,4 +109,6 @@ def encode_pieces(
             state[1] += 1
         if own[3][0]:
             pieces.add(own)
-    return tokens[: state[2]], lengths
+        # There is room for an id a byte, of which a quarter is used: memory that is used again need not be cleared again.
+        found.append(tokens[: state[2]].copy())
+    return np.concatenate(found) if found else tokens, lengths
