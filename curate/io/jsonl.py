@@ -167,7 +167,7 @@ def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: T
     asked += tuple(c for c in take.replaced if c not in asked)
     if take.array_as is not None and take.array_as not in asked:
         asked += (take.array_as,)
-    scan = json_lines.scan(data, asked, take.array_as)
+    scan = json_lines.scan(block, asked, take.array_as)
     errors = np.asarray(scan.error)
     good = errors == 0
     rejected: dict[int, str] = {int(i): json_lines.message(int(errors[i])) for i in np.flatnonzero(~good)}

@@ -158,7 +158,7 @@ class Tokenize(Arrangement, InputJob):
             size += int(sizes.sum())
             if size >= CHECKED_BYTES:
                 break
-        encoder = self._load(parallel=True)
+        encoder = self._load(parallel=work.shards == 1)
         if self.layout != "curate":
             check_layout(self.layout, encoder.vocab_size)
         encoder = encoder.checked(pl.concat(first) if first else pl.Series([], dtype=pl.String))
