@@ -67,10 +67,11 @@ class Tokenize(Arrangement, InputJob):
     path: the same ids as the tokenizers library, which is checked on the first texts of each run. Everything else goes
     through the tokenizer's library. The run says which way its texts went, and why.
 
-    Memory: a batch of texts and its ids, 8 bytes a document of the unit of input, and on the fast path up to 200 MB of
-    pieces met before; with `shuffle` or `pack` 110 bytes a document of a shard and 40 MB. Disk: 2 bytes a token (4 from 65537
-    ids on), 1 more with a mask, and 8 a document; twice that and 16 a document while documents are shuffled or packed. With
-    another `layout` that while it runs, and for datasets and mds 4 bytes a token in the end.
+    Memory: a batch of texts and its ids for each worker, 8 bytes a document of its unit of input, and on the fast path up to
+    200 MB of pieces met before, which up to four workers share as threads of one process; with `shuffle` or `pack` 110 bytes
+    a document of a shard and 40 MB. Disk: 2 bytes a token (4 from 65537 ids on), 1 more with a mask, and 8 a document; twice
+    that and 16 a document while documents are shuffled or packed. With another `layout` that while it runs, and for datasets
+    and mds 4 bytes a token in the end.
     """
 
     job: Literal["tokenize"] = "tokenize"
