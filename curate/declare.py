@@ -310,11 +310,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Shards:
-    """Own work on every shard of the input, in a worker. `releases_gil`: as `Step` has it."""
+    """Own work on every shard of the input, in a worker. `releases_gil`: as `Step` has it, or told from the results of the
+    stages before."""
 
     name: str
     work: Callable[[Work], Result]
-    releases_gil: bool = False
+    releases_gil: bool | Callable[[dict[str, Any]], bool] = False
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _run_stages(
             if isinstance(stage, Rows):
                 _check_failed(run, found)
 
-        run_tasks(tasks, workers, report(stage.name, plan.bytes), say, done, threads=_releases_gil(run, stage))
+        run_tasks(tasks, workers, report(stage.name, plan.bytes), say, done, threads=_releases_gil(run, stage, results))
         seconds[stage.name] = round(time.perf_counter() - began, 3)
         there = [result for result in found if result is not None]
         books = [result.pop(BOOKS) for result in there if BOOKS in result]
@@ -146,7 +146,7 @@ def _run_stages(
     return counts, results, seconds
 
 
-def _releases_gil(run: JobRun, stage: Stage) -> bool:
+def _releases_gil(run: JobRun, stage: Stage, results: dict[str, Any]) -> bool:
     """Whether a stage's time goes to kernels and libraries that release the GIL: then threads do as well as processes."""
     if isinstance(stage, Exchange):
         return stage.releases_gil
@@ -156,7 +156,7 @@ def _releases_gil(run: JobRun, stage: Stage) -> bool:
     if not kinds <= {"jsonl", "parquet", "arrow"}:
         return False
     if isinstance(stage, Shards):
-        return stage.releases_gil
+        return stage.releases_gil(results) if callable(stage.releases_gil) else stage.releases_gil
     return all(step.releases_gil for step in (*stage.left(run.folder), *stage.steps))
 
 

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from curate.kernels.bpe import Merges, Pieces
+    from curate.kernels.bpe_merges import Merges
+    from curate.kernels.bpe_pieces import Pieces
     from curate.kernels.bpe_split import Classes, Pattern
 
 __all__ = ["AWKWARD", "SPLIT_PATTERNS", "ByteLevelBPE", "byte_letters", "library_classes", "read_bpe", "split_regex"]
@@ -80,7 +82,7 @@ AWKWARD: tuple[str, ...] = (
 )
 """Texts that engines and Unicode versions cut in different ways."""
 
-_GROUP_BYTES = 1 << 20
+_GROUP_BYTES = 1 << 18
 """Texts of about this many bytes are cut and then merged: their cuts stay in the processor's cache."""
 
 
@@ -104,24 +106,27 @@ class ByteLevelBPE:
     ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """The ids of the texts one after another, each closed by `eos_id`, and how many each has.
 
-        `offsets` int64[n+1] and `data` uint8[...] are the buffers of a LargeString array. Not for two threads at a time.
+        `offsets` int64[n+1] and `data` uint8[...] are the buffers of a LargeString array. For any number of threads.
         """
+        from curate.kernels.bpe_pieces import encode_pieces
+
+        return encode_pieces(data, offsets, self._cuts(offsets, data), self._merges, self._pieces, eos_id)
+
+    def _cuts(
+        self, offsets: NDArray[np.int64], data: NDArray[np.uint8]
+    ) -> Iterator[tuple[int, int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Texts first to last - 1 and their cuts, about _GROUP_BYTES of them at a time."""
         import numpy as np
 
-        from curate.kernels.bpe import encode_pieces
         from curate.kernels.bpe_split import pieces
 
-        found = []
+        classes = library_classes()
         first, n = 0, len(offsets) - 1
+        room = np.empty(_GROUP_BYTES, np.int64)
         while first < n:
             last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _GROUP_BYTES, "right")) - 1)
-            rows = offsets[first : last + 1]
-            ends, bounds = pieces(rows, data, self.pattern, library_classes(), self.digits)
-            found.append(encode_pieces(data, rows, ends, bounds, self._merges, self._pieces, eos_id))
+            yield first, last, *pieces(offsets[first : last + 1], data, self.pattern, classes, self.digits, room)
             first = last
-        if not found:
-            return np.empty(0, np.uint32), np.empty(0, np.int64)
-        return np.concatenate([tokens for tokens, _ in found]), np.concatenate([lengths for _, lengths in found])
 
 
 def read_bpe(source: str) -> ByteLevelBPE | str:
@@ -129,7 +134,8 @@ def read_bpe(source: str) -> ByteLevelBPE | str:
 
     The ids are then those that the library gives with `encode_special_tokens` and `add_special_tokens=False`.
     """
-    from curate.kernels.bpe import Pieces, make_merges
+    from curate.kernels.bpe_merges import make_merges
+    from curate.kernels.bpe_pieces import Pieces
 
     found = json.loads(source)
     model = found["model"]
@@ -171,7 +177,8 @@ def _pattern(pre: dict[str, Any] | None) -> tuple[Pattern, int | None] | str:
 
 def _odd(found: dict[str, Any]) -> str:
     """Why a tokenizer that cuts as the kernels do does not merge as they do; empty when it does."""
-    from curate.kernels.bpe import MAX_ID, MAX_KEPT
+    from curate.kernels.bpe import MAX_KEPT
+    from curate.kernels.bpe_merges import MAX_ID
 
     model = found["model"]
     if model["type"] != "BPE":

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,10 +74,6 @@ class Encoder:
         `split_pattern`: how text is cut, of a ranks file. Raises InputError when there is none, or when it has no token to
         close documents with; UsageError for a `split_pattern` where the tokenizer says that itself.
         """
-        from tokenizers import Tokenizer
-
-        from curate.io.tiktoken import convert, is_ranks
-
         path = Path(tokenizer)
         if path.is_dir():
             # The folder of a job holds its results in data/.
@@ -89,13 +86,8 @@ class Encoder:
             raise InputError(
                 f"{path}: no such tokenizer; give a folder with a tokenizer.json, that file, a .model or .tiktoken"
             )
-        if is_ranks(path):
-            made = convert(path, split_pattern, eos_token)
-            encoder = _from_library(path, Tokenizer.from_str(made.source), made.eos, parallel)
-            return replace(encoder, note=made.note, _made=made.source)
-        if split_pattern is not None:
-            raise UsageError(f"split_pattern: goes with a tiktoken ranks file; {path} says itself how text is cut")
-        return (_load_sentencepiece if path.suffix == ".model" else _load_json)(path, eos_token, parallel)
+        with _loading:
+            return _loaded(path, _stamps(path), eos_token, parallel, split_pattern)
 
     @property
     def fast(self) -> bool:
@@ -225,6 +217,34 @@ def load_tokenizer(path: Path) -> Any:
         raise InputError(f"{path}: not a tokenizer: {error}") from error
 
 
+_loading = threading.Lock()
+"""Threads that load a tokenizer get the same one, so that they share what it learns."""
+
+
+def _stamps(path: Path) -> tuple[tuple[int, int], ...]:
+    """Size and time of the files that make an encoder: one that changes makes another."""
+    stats = [file.stat() for file in (path, path.with_name("tokenizer_config.json")) if file.is_file()]
+    return tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(
+    path: Path, stamps: tuple[tuple[int, int], ...], eos_token: str | None, parallel: bool, split_pattern: RanksPattern | None
+) -> Encoder:
+    """Kept for the next unit of input in this process: loading a large vocabulary takes seconds."""
+    from tokenizers import Tokenizer
+
+    from curate.io.tiktoken import convert, is_ranks
+
+    if is_ranks(path):
+        made = convert(path, split_pattern, eos_token)
+        encoder = _from_library(path, Tokenizer.from_str(made.source), made.eos, parallel)
+        return replace(encoder, note=made.note, _made=made.source)
+    if split_pattern is not None:
+        raise UsageError(f"split_pattern: goes with a tiktoken ranks file; {path} says itself how text is cut")
+    return (_load_sentencepiece if path.suffix == ".model" else _load_json)(path, eos_token, parallel)
+
+
 def _load_json(path: Path, eos_token: str | None, parallel: bool) -> Encoder:
     tokenizer = load_tokenizer(path)
     config = _config(path)
@@ -292,16 +312,20 @@ def _load_sentencepiece(path: Path, eos_token: str | None, parallel: bool) -> En
     return Encoder(path, processor.vocab_size(), eos, eos_id, ids, "sentencepiece model", digest, bos_id=bos_id)
 
 
+_asking = threading.Lock()
+
+
 @contextlib.contextmanager
 def _parallelism(on: bool) -> Iterator[None]:
-    """Let the tokenizers library use all cores, or one. The library reads this variable at every call."""
+    """Let the tokenizers library use all cores, or one, which it asks of a variable at every call: threads take turns."""
     name = "TOKENIZERS_PARALLELISM"
-    before = os.environ.get(name)
-    os.environ[name] = "true" if on else "false"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+    with _asking:
+        before = os.environ.get(name)
+        os.environ[name] = "true" if on else "false"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before

@@ -167,7 +167,7 @@ def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: T
     asked += tuple(c for c in take.replaced if c not in asked)
     if take.array_as is not None and take.array_as not in asked:
         asked += (take.array_as,)
-    scan = json_lines.scan(data, asked, take.array_as)
+    scan = json_lines.scan(block, asked, take.array_as)
     errors = np.asarray(scan.error)
     good = errors == 0
     rejected: dict[int, str] = {int(i): json_lines.message(int(errors[i])) for i in np.flatnonzero(~good)}
@@ -193,6 +193,9 @@ def parse(block: bytes, source: Source, lines_before: Callable[[], int], take: T
     rest = series(scan.rest_offsets, scan.rest)
     for name in take.also:
         column = asked.index(name)
+        if not scan.kind[:, column].any():
+            columns[name] = pl.repeat(None, len(scan.kind), dtype=pl.String, eager=True)
+            continue
         text, raw = series(*json_lines.strings(data, scan, column)), series(*json_lines.raw(data, scan, column))
         columns[name] = pl.select(pl.coalesce(text, pl.when(raw != "null").then(raw))).to_series()
         if name not in take.replaced:

@@ -79,7 +79,7 @@ class ShardWriter:
         """
         if len(tokens) and int(tokens.max()) > (most := _most(self._stored)):
             raise OutputError(f"{self.name}: id {int(tokens.max())} is over {most}, the most that {self._stored.name} holds")
-        data = tokens.astype(self._stored, copy=False).tobytes()
+        data = tokens.astype(self._stored).data
         self._file.write(data)
         self._hash.update(data)
         self._lengths.append(lengths)

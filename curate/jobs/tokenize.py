@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Tokenize"]
 
-CHECKED_BYTES = 1_000_000
-"""How much of the first text goes both ways at the start of a run, to see that the ids are the same: half a second."""
+CHECKED_BYTES = 256_000
+"""How much of the first text goes both ways at the start of a run, to see that the ids are the same: a tenth of a second."""
 
 COUNTS = ("documents", "tokens", "bytes")
 
@@ -67,10 +67,11 @@ class Tokenize(Arrangement, InputJob):
     path: the same ids as the tokenizers library, which is checked on the first texts of each run. Everything else goes
     through the tokenizer's library. The run says which way its texts went, and why.
 
-    Memory: a batch of texts and its ids, 8 bytes a document of the unit of input, and on the fast path up to 200 MB of
-    pieces met before; with `shuffle` or `pack` 110 bytes a document of a shard and 40 MB. Disk: 2 bytes a token (4 from 65537
-    ids on), 1 more with a mask, and 8 a document; twice that and 16 a document while documents are shuffled or packed. With
-    another `layout` that while it runs, and for datasets and mds 4 bytes a token in the end.
+    Memory: a batch of texts and its ids for each worker, 8 bytes a document of its unit of input, and on the fast path up to
+    200 MB of pieces met before, which up to four workers share as threads of one process; with `shuffle` or `pack` 110 bytes
+    a document of a shard and 40 MB. Disk: 2 bytes a token (4 from 65537 ids on), 1 more with a mask, and 8 a document; twice
+    that and 16 a document while documents are shuffled or packed. With another `layout` that while it runs, and for datasets
+    and mds 4 bytes a token in the end.
     """
 
     job: Literal["tokenize"] = "tokenize"
@@ -125,8 +126,9 @@ class Tokenize(Arrangement, InputJob):
 
     def stages(self) -> tuple[Stage, ...]:
         if self.count:
-            return Single("check", self._check), Shards("count", self._count), Single("sum", self._sum)
-        encode, index = Shards("encode", self._encode), Single("index", self._index)
+            count = Shards("count", self._count, releases_gil=_in_kernels)
+            return Single("check", self._check), count, Single("sum", self._sum)
+        encode, index = Shards("encode", self._encode, releases_gil=_in_kernels), Single("index", self._index)
         arrange = (Exchange("arrange", PARTITIONS, self._arrange),) if self.arranged else ()
         return Single("check", self._check), encode, *arrange, index
 
@@ -157,7 +159,7 @@ class Tokenize(Arrangement, InputJob):
             size += int(sizes.sum())
             if size >= CHECKED_BYTES:
                 break
-        encoder = self._load(parallel=True)
+        encoder = self._load(parallel=work.shards == 1)
         if self.layout != "curate":
             check_layout(self.layout, encoder.vocab_size)
         encoder = encoder.checked(pl.concat(first) if first else pl.Series([], dtype=pl.String))
@@ -194,20 +196,16 @@ class Tokenize(Arrangement, InputJob):
                 size = batch.text.str.len_bytes().to_numpy().astype(np.int64)
                 made = make(batch)
                 _book(work, batch, made)
-                splits = self._splits(batch).to_numpy()[made.row]
                 first = np.diff(made.row, prepend=-1) > 0
                 sizes = np.where(first, size[made.row], 0)
                 if self.shuffle:
                     drawn = draw(batch.frame["id"], self.seed ^ _ORDER_STREAM)[made.row]
-                for split in np.unique(splits):
+                for split, mine, of in made.by(self._splits(batch)):
                     if split not in writers:
                         name = f"{split}-{work.index:05d}"
-                        shard = writing_shard(folder, name, dtype_for(encoder.vocab_size), masked=made.mask is not None)
+                        shard = writing_shard(folder, name, dtype_for(encoder.vocab_size), masked=of.mask is not None)
                         writers[split], notes[split] = files.enter_context(shard), Notes()
-                    mine = splits == split
-                    of = np.repeat(mine, made.lengths)
-                    mask = None if made.mask is None else made.mask[of]
-                    writers[split].add(made.tokens[of], made.lengths[mine], int(sizes[mine].sum()), mask)
+                    writers[split].add(of.tokens, of.lengths, int(sizes[mine].sum()), of.mask)
                     if self.arranged:
                         notes[split].add(drawn[mine] if self.shuffle else np.zeros(int(mine.sum())), sizes[mine])
                 rows += len(batch)
@@ -396,6 +394,11 @@ class Tokenize(Arrangement, InputJob):
             result |= _packing(written)
             work.say("{packed_rows:,} rows: {documents_cut:,} documents cut, {padding:.2%} padding".format(**result))
         return result
+
+
+def _in_kernels(results: dict[str, Any]) -> bool:
+    """Whether texts take the fast path: then threads share the pieces that they meet, which processes learn each anew."""
+    return bool(results["check"]["fast"])
 
 
 def _summed(counts: pl.DataFrame) -> pl.DataFrame:

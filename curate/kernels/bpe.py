@@ -3,26 +3,28 @@
 A piece of text (see `bpe_split`) always gives the same ids, so each is merged when it is first met and kept, bytes and
 ids, in a table. The order of merges is that of Sennrich et al. 2016 (https://arxiv.org/abs/1508.07909): of all pairs side
 by side the one learned first, the leftmost of equals, until no pair is known.
+
+Threads share the table. Any number of them look pieces up while one adds some: the word of a slot that says that it is taken
+is written last and read first.
 """
 
 # mypy: disable-error-code="untyped-decorator"
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.extending import intrinsic
 
-from curate.kernels.columns import frozen
+__all__ = ["DONE", "FULL", "LONG", "MAX_KEPT", "add", "encode", "move", "seed"]
 
-__all__ = ["MAX_ID", "MAX_KEPT", "Merges", "Pieces", "encode_pieces", "make_merges"]
-
-MAX_ID = (1 << 21) - 1
-"""A pair of ids and its rank share 64 bits."""
+DONE, FULL, LONG = range(3)
+"""What `encode` ends with: all is done; a new piece found no room; a piece is too long for it."""
 
 MAX_KEPT = 255
-"""Longer pieces (bytes) are merged every time they are met."""
+"""Longer pieces (bytes) are merged every time they are met, by `bpe_merges`."""
 
 _RANK_BITS = 22
 _RANK_MASK = np.uint64((1 << _RANK_BITS) - 1)
@@ -30,128 +32,22 @@ _NONE = np.int32((1 << _RANK_BITS) - 1)
 """No rank: the pair is not merged."""
 _EMPTY = np.uint64(2**64 - 1)
 
-_SHORT = 160
-"""Pieces up to this many bytes are merged by looking through all pairs, longer ones with a heap."""
-
 _INLINE = 15
 """Pieces up to this many bytes stand in their slot of the table, longer ones in a buffer of their own."""
 
-_SLOTS_AT_FIRST, _SLOTS_AT_MOST = 1 << 16, 1 << 22
-_BUFFER_AT_FIRST, _BUFFER_AT_MOST = 1 << 20, 1 << 25
+_AHEAD = np.int64(32)
+"""Slots that are asked of memory before the first of them is looked at: most of a large table is not in the caches."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 _PRIME = np.uint64(0xD6E8FEB86659FD93)  # an odd 64-bit multiplier
 _HALF = np.uint64(32)
 _TOP = np.uint64(56)
-
-_DOCUMENT, _PIECE, _OUT, _USED, _BYTES, _RUNS = range(6)
-"""What `_encode` goes on from: the document, the piece, the id to write; and slots, bytes and ids that the table holds."""
-
-
-class Merges(NamedTuple):
-    """What a vocabulary merges. 8 bytes for each of 4 to 8 slots a merge, and 256 KB."""
-
-    pairs: npt.NDArray[np.uint64]
-    """uint64[2^s], 2^s >= 4 merges, open addressing: left id << 43 | right id << 22 | rank, or all bits set."""
-    result: npt.NDArray[np.int32]
-    """int32[merges]: the id that the merge of each rank gives."""
-    byte_ids: npt.NDArray[np.int32]
-    """int32[256]: the id of each byte."""
-    byte_ranks: npt.NDArray[np.int32]
-    """int32[65536]: the rank of each pair of bytes, first << 8 | second."""
-
-
-def make_merges(
-    byte_ids: npt.NDArray[np.int32], left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], result: npt.NDArray[np.int32]
-) -> Merges:
-    """The merges of a vocabulary: the pair `left[r]`, `right[r]` becomes `result[r]`, r its rank. O(merges).
-
-    All ids are from 0 to `MAX_ID`, merges fewer than 2^22 - 1; of two merges of one pair the later counts.
-    """
-    pairs = np.full(1 << max(4, int(4 * len(left)).bit_length()), _EMPTY, np.uint64)
-    byte_ranks = np.full(1 << 16, _NONE, np.int32)
-    ids = frozen(byte_ids, np.int32)
-    _build(frozen(left, np.int32), frozen(right, np.int32), ids, pairs, byte_ranks)
-    return Merges(frozen(pairs, np.uint64), frozen(result, np.int32), ids, frozen(byte_ranks, np.int32))
-
-
-class Pieces:
-    """Pieces met before and their ids.
-
-    It grows with the different pieces that it meets, up to 200 MB: 2 million of them, of which those of more than 15 bytes
-    share 32 MB, and those of more than 3 ids 32 MB for all but their bytes. When it is full it is emptied and starts over;
-    ids never depend on what it holds. `whole` are pieces that have an id of their own whatever the merges say, at most
-    `MAX_KEPT` bytes each.
-    """
-
-    def __init__(self, whole: dict[bytes, int] | None = None) -> None:
-        self._whole = whole or {}
-        self._clear()
-
-    def _clear(self) -> None:
-        self.slots = np.zeros((_SLOTS_AT_FIRST, 4), np.uint64)
-        self.bytes = np.empty(_BUFFER_AT_FIRST, np.uint8)
-        self.runs = np.empty(_BUFFER_AT_FIRST // 4, np.uint32)
-        self.used = np.zeros(3, np.int64)
-        if self._whole:
-            while 2 * len(self._whole) > len(self.slots):
-                self._more_slots()
-            self.bytes = np.empty(max(_BUFFER_AT_FIRST, 2 * sum(map(len, self._whole))), np.uint8)
-            ends = np.cumsum(np.fromiter(map(len, self._whole), np.int64))
-            data = np.frombuffer(b"".join(self._whole), np.uint8)
-            ids = np.fromiter(self._whole.values(), np.uint32)
-            _seed(ends, frozen(data, np.uint8), ids, self.slots, self.bytes, self.runs, self.used)
-
-    def _more_slots(self) -> None:
-        slots = np.zeros((2 * len(self.slots), 4), np.uint64)
-        _move(self.slots, slots)
-        self.slots = slots
-
-    def make_room(self) -> None:
-        """Double what is full; start over where that would take more than the limit."""
-        limits = (len(self.slots) // 2, len(self.bytes) - MAX_KEPT, len(self.runs) - MAX_KEPT)
-        for part in [i for i in range(3) if self.used[i] >= limits[i]]:
-            if part == 0 and len(self.slots) < _SLOTS_AT_MOST:
-                self._more_slots()
-            elif part == 1 and len(self.bytes) < _BUFFER_AT_MOST:
-                self.bytes = np.concatenate([self.bytes, np.empty_like(self.bytes)])
-            elif part == 2 and self.runs.nbytes < _BUFFER_AT_MOST:
-                self.runs = np.concatenate([self.runs, np.empty_like(self.runs)])
-            else:
-                self._clear()
-                return
-
-
-def encode_pieces(
-    data: npt.NDArray[np.uint8],
-    offsets: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
-    bounds: npt.NDArray[np.int64],
-    merges: Merges,
-    pieces: Pieces,
-    eos_id: int,
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """`(tokens uint32[t], lengths int64[n])`: the ids of n documents, each closed by `eos_id`, and how many each has.
-
-    `offsets` and `data` are the buffers of a LargeString array, `ends` and `bounds` its cuts (see `bpe_split.pieces`).
-    `pieces` learns what it does not hold yet. O(bytes) for pieces up to 160 bytes; a longer one of n bytes takes
-    O(n log n) time and 28n bytes of memory while it is merged.
-    """
-    n = len(offsets) - 1
-    tokens = np.empty(int(offsets[-1] - offsets[0]) + n + 4, np.uint32)  # 4: ids are written three at a time
-    lengths = np.empty(n, np.int64)
-    state = np.zeros(6, np.int64)
-    fixed = frozen(data, np.uint8), frozen(offsets, np.int64), frozen(ends, np.int64), frozen(bounds, np.int64)
-    while True:
-        state[_USED:] = pieces.used
-        done = _encode(
-            *fixed, merges.pairs, merges.result, merges.byte_ids, merges.byte_ranks,
-            pieces.slots, pieces.bytes, pieces.runs, eos_id, state, tokens, lengths,
-        )  # fmt: skip
-        pieces.used[:] = state[_USED:]
-        if done:
-            return tokens[: state[_OUT]], lengths
-        pieces.make_room()
+_PLACE = np.uint64((1 << 56) - 1)
+_VECTOR = 32
+_BYTE, _LOW_BYTE = np.uint32(8), np.uint32(0xFF)
+_LAST, _NO_RANK = np.uint32(0xFFFFFFFF), np.uint32(_NONE) << np.uint32(8)
+_LOW = np.uint64(0xFFFFFFFF)
+_ONE, _TWO, _WORDS, _EIGHT = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(8)
 
 
 @njit(cache=True, nogil=True)
@@ -165,150 +61,110 @@ def _shift(n: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _build(left: Any, right: Any, byte_ids: Any, pairs: Any, byte_ranks: Any) -> None:
-    down, mask = _shift(len(pairs)), len(pairs) - 1
-    for rank in range(len(left)):
-        pair = np.uint64(left[rank]) << np.uint64(21) | np.uint64(right[rank])
-        slot = np.int64((pair * _GOLDEN) >> down)
-        while pairs[slot] != _EMPTY and pairs[slot] >> np.uint64(_RANK_BITS) != pair:
-            slot = (slot + 1) & mask
-        pairs[slot] = pair << np.uint64(_RANK_BITS) | np.uint64(rank)
-    for a in range(256):
-        for b in range(256):
-            byte_ranks[a << 8 | b] = _rank(byte_ids[a], byte_ids[b], pairs, down)
-
-
-@njit(cache=True, nogil=True)
-def _rank(left: Any, right: Any, pairs: Any, down: Any) -> Any:
-    """The rank of a pair of ids, or _NONE."""
-    pair = np.uint64(left) << np.uint64(21) | np.uint64(right)
-    slot = np.int64((pair * _GOLDEN) >> down)
-    mask = len(pairs) - 1
-    while True:
-        held = pairs[slot]
-        if held == _EMPTY:
-            return _NONE
-        if held >> np.uint64(_RANK_BITS) == pair:
-            return np.int32(held & _RANK_MASK)
-        slot = (slot + 1) & mask
-
-
-@njit(cache=True, nogil=True)
 def _merge_short(
-    data: Any, start: Any, n: Any, pairs: Any, down: Any, result: Any, byte_ids: Any, byte_ranks: Any, ids: Any, ranks: Any
-) -> Any:
-    """The ids of a short piece into `ids`; how many. O(n^2) steps, of which most are vectorised."""
-    mask = len(pairs) - 1
+    data: Any, start: Any, n: Any, pairs: Any, down: Any, result: Any, byte_ids: Any, byte_ranks: Any,
+    ids: Any, ranks: Any, before: Any, after: Any,
+) -> Any:  # fmt: skip
+    """The ids of a piece of at most MAX_KEPT bytes into `ids`; how many. O(n^2) steps, but the least of many ranks is found
+    in one.
+
+    `ranks` holds rank << 8 | place of the pair that begins at each place, so that the least is the leftmost too.
+    """
+    mask, first = np.uint64(len(pairs) - 1), np.uint64(start)
+    # Whole vectors are looked through.
+    looked = (n + _VECTOR - 1) & ~(_VECTOR - 1)
     for i in range(n):
-        ids[i] = byte_ids[data[start + i]]
+        u = np.uint64(i)
+        ids[u] = byte_ids[data[first + u]]
+        before[u], after[u] = i - 1, i + 1
     for i in range(n - 1):
-        ranks[i] = byte_ranks[np.int64(data[start + i]) << 8 | np.int64(data[start + i + 1])]
-    while n > 1:
-        best = _NONE
-        for i in range(n - 1):
-            best = min(best, ranks[i])
-        if best == _NONE:
+        u = np.uint64(i)
+        pair = np.uint64(data[first + u]) << _EIGHT | np.uint64(data[first + u + _ONE])
+        ranks[u] = np.uint32(byte_ranks[pair]) << _BYTE | np.uint32(i)
+    for i in range(n - 1, looked):
+        ranks[np.uint64(i)] = _LAST
+    while True:
+        best = _LAST
+        for i in range(looked):
+            best = min(best, ranks[np.uint64(i)])
+        if best >= _NO_RANK:
             break
-        at = 0
-        while ranks[at] != best:
-            at += 1
-        ids[at] = result[best]
-        for i in range(at + 1, n - 1):
-            ids[i] = ids[i + 1]
-        for i in range(at + 1, n - 2):
-            ranks[i] = ranks[i + 1]
-        n -= 1
-        for i in range(max(at - 1, 0), min(at + 1, n - 1)):
+        at = np.uint64(best & _LOW_BYTE)
+        ids[at] = result[np.uint64(best >> _BYTE)]
+        gone = np.uint64(after[at])
+        right, left = np.int64(after[gone]), np.int64(before[at])
+        after[at] = right
+        ranks[gone] = ranks[at] = _LAST
+        if right < n:
+            before[right] = np.int64(at)
+        for begin in range(2):
+            # The pair that begins before the new id, then the one that begins with it.
+            one, two = (np.int64(at), right) if begin else (left, np.int64(at))
+            if one < 0 or two >= n:
+                continue
             # As `_rank`, which would count references to the table at every call.
-            pair = np.uint64(ids[i]) << np.uint64(21) | np.uint64(ids[i + 1])
-            slot = np.int64((pair * _GOLDEN) >> down)
-            rank = _NONE
+            pair = np.uint64(ids[np.uint64(one)]) << np.uint64(21) | np.uint64(ids[np.uint64(two)])
+            slot = (pair * _GOLDEN) >> down
+            rank = _LAST
             while pairs[slot] != _EMPTY:
                 if pairs[slot] >> np.uint64(_RANK_BITS) == pair:
-                    rank = np.int32(pairs[slot] & _RANK_MASK)
+                    rank = np.uint32(pairs[slot] & _RANK_MASK) << _BYTE | np.uint32(one)
                     break
-                slot = (slot + 1) & mask
-            ranks[i] = rank
-    return n
-
-
-@njit(cache=True, nogil=True)
-def _push(heap: Any, size: Any, value: Any) -> None:
-    while size > 0:
-        up = (size - 1) >> 1
-        if heap[up] <= value:
-            break
-        heap[size] = heap[up]
-        size = up
-    heap[size] = value
-
-
-@njit(cache=True, nogil=True)
-def _pop(heap: Any, size: Any) -> Any:
-    """The least of a heap of `size`; afterwards it is one smaller."""
-    least, value = heap[0], heap[size - 1]
-    size -= 1
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        if child + 1 < size and heap[child + 1] < heap[child]:
-            child += 1
-        if value <= heap[child]:
-            break
-        heap[i] = heap[child]
-        i = child
-    heap[i] = value
-    return least
-
-
-@njit(cache=True, nogil=True)
-def _merge_long(data: Any, start: Any, n: Any, pairs: Any, down: Any, result: Any, byte_ids: Any, out: Any, out_at: Any) -> Any:
-    """The ids of a piece into `out` from `out_at` on; how many. A heap of rank and place; O(n log n).
-
-    Pairs whose parts were merged since stay in the heap; they have another rank then, or none, and are passed over.
-    """
-    ids, before, after = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
-    heap, size = np.empty(2 * n, np.uint64), 0
-    place = np.uint64((1 << (64 - _RANK_BITS)) - 1)
-    for i in range(n):
-        ids[i], before[i], after[i] = byte_ids[data[start + i]], i - 1, i + 1
-    for i in range(n - 1):
-        rank = _rank(ids[i], ids[i + 1], pairs, down)
-        if rank != _NONE:
-            _push(heap, size, np.uint64(rank) << np.uint64(64 - _RANK_BITS) | np.uint64(i))
-            size += 1
-    while size:
-        top = _pop(heap, size)
-        size -= 1
-        at, rank = np.int64(top & place), np.int32(top >> np.uint64(64 - _RANK_BITS))
-        right = np.int64(after[at])
-        if ids[at] < 0 or right >= n or _rank(ids[at], ids[right], pairs, down) != rank:
-            continue
-        ids[at] = result[rank]
-        ids[right] = -1
-        right = np.int64(after[right])
-        after[at] = right
-        if right < n:
-            before[right] = at
-            rank = _rank(ids[at], ids[right], pairs, down)
-            if rank != _NONE:
-                _push(heap, size, np.uint64(rank) << np.uint64(64 - _RANK_BITS) | np.uint64(at))
-                size += 1
-        left = np.int64(before[at])
-        if left >= 0:
-            rank = _rank(ids[left], ids[at], pairs, down)
-            if rank != _NONE:
-                _push(heap, size, np.uint64(rank) << np.uint64(64 - _RANK_BITS) | np.uint64(left))
-                size += 1
-    at = np.int64(0)
-    count = 0
-    while at < n:
-        out[out_at + count] = ids[at]
+                slot = (slot + _ONE) & mask
+            ranks[np.uint64(one)] = rank
+    count, at_ = 0, np.int64(0)
+    while at_ < n:
+        ids[np.uint64(count)] = ids[np.uint64(at_)]
         count += 1
-        at = np.int64(after[at])
+        at_ = np.int64(after[np.uint64(at_)])
     return count
+
+
+def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Where a word of an array lies: for the three below, which say how it is reached."""
+    from numba.np.arrayobj import make_array
+
+    array = make_array(signature.args[0])(context, builder, arguments[0])
+    return builder.gep(array.data, [arguments[1]])
+
+
+@intrinsic
+def _read_first(typing: Any, array: Any, i: Any) -> Any:
+    """array[i] of uint64, read before whatever is read after it."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _place(context, builder, signature, arguments)
+        return builder.load_atomic(place, "acquire", 8, typ=ir.IntType(64))
+
+    return types.uint64(array, types.uint64), code
+
+
+@intrinsic
+def _write_last(typing: Any, array: Any, i: Any, value: Any) -> Any:
+    """array[i] = value of uint64, written after whatever was written before it."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store_atomic(arguments[2], _place(context, builder, signature, arguments), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64, types.uint64), code
+
+
+@intrinsic
+def _ask_for(typing: Any, array: Any, i: Any) -> Any:
+    """Have the cache line of array[i] brought from memory, and do not wait."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from numba.core.cgutils import get_or_insert_function
+
+        place = _place(context, builder, signature, arguments)
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        prefetch = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(prefetch, [place, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), code
 
 
 @njit(cache=True, nogil=True)
@@ -352,147 +208,226 @@ def _key(data: Any, start: Any, n: Any) -> Any:
 @njit(cache=True, nogil=True)
 def _home(low: Any, high: Any, down: Any) -> Any:
     """The first slot to look in. Of a long piece only the length counts in `high`, which may hold its place too."""
-    return np.int64(_mix(low, high if high >> _TOP <= np.uint64(_INLINE) else high >> _TOP) >> down)
+    return _mix(low, high if high >> _TOP <= np.uint64(_INLINE) else high >> _TOP) >> down
 
 
 @njit(cache=True, nogil=True)
 def _seek(data: Any, start: Any, n: Any, low: Any, high: Any, slots: Any, kept: Any, down: Any) -> Any:
-    """The slot of a piece, or the empty one where it belongs."""
-    slot, mask = _home(low, high, down), len(slots) - 1
-    place = np.uint64((1 << 56) - 1)
-    while slots[slot, 1]:
-        held = slots[slot, 1]
-        if slots[slot, 0] == low:
+    """The place in `slots` of a piece, or of the empty slot where it belongs."""
+    at, mask = _home(low, high, down) * _WORDS, np.uint64(len(slots) - 1)
+    while True:
+        held = _read_first(slots, at + _ONE)
+        if held == 0:
+            return at
+        if slots[at] == low:
             if held == high and n <= _INLINE:
-                break
+                return at
             if n > _INLINE and held >> _TOP == np.uint64(n):
-                at = np.int64(held & place)
+                place = np.int64(held & _PLACE)
                 same = 0
-                while same < n and kept[at + same] == data[start + same]:
+                while same < n and kept[place + same] == data[start + same]:
                     same += 1
                 if same == n:
-                    break
-        slot = (slot + 1) & mask
-    return slot
+                    return at
+        at = (at + _WORDS) & mask
 
 
 @njit(cache=True, nogil=True)
 def _keep(
     data: Any, start: Any, n: Any, low: Any, high: Any, ids: Any, ids_at: Any, count: Any,
-    slots: Any, slot: Any, kept: Any, runs: Any, used: Any,
+    slots: Any, at: Any, kept: Any, runs: Any, used: Any,
 ) -> None:  # fmt: skip
-    """Write a piece and its ids into an empty slot. `used`: slots, bytes of `kept`, ids of `runs`, each moved on."""
+    """Write a piece and its ids into an empty slot."""
     if n > _INLINE:
         high |= np.uint64(used[1])
         for i in range(n):
             kept[used[1] + i] = data[start + i]
         used[1] += n
-    slots[slot, 0], slots[slot, 1] = low, high
     a, b, c = np.uint64(ids[ids_at]), np.uint64(0), np.uint64(0)
     if count > 3:
-        b = np.uint64(used[2])
+        a, b = np.uint64(0), np.uint64(used[2])
         for i in range(count):
             runs[used[2] + i] = ids[ids_at + i]
         used[2] += count
-        slots[slot, 2], slots[slot, 3] = np.uint64(count), b
     else:
         if count > 1:
             b = np.uint64(ids[ids_at + 1])
         if count > 2:
             c = np.uint64(ids[ids_at + 2])
-        slots[slot, 2], slots[slot, 3] = np.uint64(count) | a << _HALF, b | c << _HALF
+    slots[at] = low
+    slots[at + _TWO] = np.uint64(count) | a << _HALF
+    slots[at + _TWO + _ONE] = b | c << _HALF
     used[0] += 1
+    _write_last(slots, at + _ONE, high)
 
 
 @njit(cache=True, nogil=True)
-def _seed(ends: Any, data: Any, ids: Any, slots: Any, kept: Any, runs: Any, used: Any) -> None:
-    down = _shift(len(slots))
+def _full(slots: Any, kept: Any, runs: Any, used: Any) -> Any:
+    """Whether there may be no room for one more piece."""
+    return used[0] * 8 >= len(slots) or used[1] + MAX_KEPT >= len(kept) or used[2] + MAX_KEPT >= len(runs)
+
+
+@njit(cache=True, nogil=True)
+def seed(ends: Any, data: Any, ids: Any, slots: Any, kept: Any, runs: Any, used: Any) -> None:
+    down = _shift(len(slots) // 4)
     start = 0
     for i in range(len(ends)):
         n = ends[i] - start
         low, high = _key(data, start, n)
-        slot = _seek(data, start, n, low, high, slots, kept, down)
-        _keep(data, start, n, low, high, ids, i, 1, slots, slot, kept, runs, used)
+        at = _seek(data, start, n, low, high, slots, kept, down)
+        _keep(data, start, n, low, high, ids, i, 1, slots, at, kept, runs, used)
         start = ends[i]
 
 
 @njit(cache=True, nogil=True)
-def _move(old: Any, new: Any) -> None:
-    down, mask = _shift(len(new)), len(new) - 1
-    for i in range(len(old)):
-        if old[i, 1]:
-            slot = _home(old[i, 0], old[i, 1], down)
-            while new[slot, 1]:
-                slot = (slot + 1) & mask
-            new[slot] = old[i]
+def move(old: Any, slots: Any) -> None:
+    """Put what is in some slots into more of them. They follow their hash in both, so memory is gone through in order."""
+    down, mask = _shift(len(slots) // 4), np.uint64(len(slots) - 1)
+    for i in range(0, len(old), 4):
+        u = np.uint64(i)
+        if old[u + _ONE]:
+            at = _home(old[u], old[u + _ONE], down) * _WORDS
+            while slots[at + _ONE]:
+                at = (at + _WORDS) & mask
+            for j in range(4):
+                slots[at + np.uint64(j)] = old[u + np.uint64(j)]
 
 
 @njit(cache=True, nogil=True)
-def _encode(
+def add(own_slots: Any, own_kept: Any, own_runs: Any, slots: Any, kept: Any, runs: Any, used: Any) -> bool:
+    """Add the pieces of one table that another does not hold; False when there may be no room for all."""
+    down, mask = _shift(len(slots) // 4), np.uint64(len(slots) - 1)
+    places, n_places = np.empty(len(own_slots) // 4, np.uint64), 0
+    for i in range(0, len(own_slots), 4):
+        if own_slots[np.uint64(i + 1)]:
+            places[n_places] = i
+            n_places += 1
+    for i in range(n_places):
+        if i + _AHEAD < n_places:
+            u = places[i + _AHEAD]
+            _ask_for(slots, _home(own_slots[u], own_slots[u + _ONE], down) * _WORDS)
+        if _full(slots, kept, runs, used):
+            return False
+        u = places[i]
+        low, high, one, two = own_slots[u], own_slots[u + _ONE], own_slots[u + _TWO], own_slots[u + _TWO + _ONE]
+        n, count, start = np.int64(high >> _TOP), np.int64(one & _LOW), np.int64(high & _PLACE)
+        if n <= _INLINE:
+            at = _home(low, high, down) * _WORDS
+            while slots[at + _ONE] and (slots[at] != low or slots[at + _ONE] != high):
+                at = (at + _WORDS) & mask
+        else:
+            at = _seek(own_kept, start, n, low, high, slots, kept, down)
+        if slots[at + _ONE]:
+            continue
+        if n > _INLINE:
+            high = np.uint64(n) << _TOP | np.uint64(used[1])
+            for j in range(n):
+                kept[used[1] + j] = own_kept[start + j]
+            used[1] += n
+        if count > 3:
+            for j in range(count):
+                runs[used[2] + j] = own_runs[np.int64(two) + j]
+            two = np.uint64(used[2])
+            used[2] += count
+        used[0] += 1
+        slots[at], slots[at + _TWO], slots[at + _TWO + _ONE] = low, one, two
+        _write_last(slots, at + _ONE, high)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def encode(
     data: Any, offsets: Any, ends: Any, bounds: Any, pairs: Any, result: Any, byte_ids: Any, byte_ranks: Any,
-    slots: Any, kept: Any, runs: Any, eos_id: Any, state: Any, tokens: Any, lengths: Any,
-) -> bool:  # fmt: skip
-    """Go on from `state` to the end (True), or until a new piece finds no room (False)."""
-    down, pair_down = _shift(len(slots)), _shift(len(pairs))
-    ids, ranks = np.empty(_SHORT, np.int32), np.empty(_SHORT, np.int32)
-    d, p, k = state[_DOCUMENT], state[_PIECE], state[_OUT]
-    used = state[_USED:]
-    low32 = np.uint64(0xFFFFFFFF)
-    size, mask = len(data), np.uint64(len(slots) - 1)
-    while d < len(lengths):
-        if p == bounds[d]:
-            lengths[d] = k
-        start = ends[p - 1] if p > bounds[d] else offsets[d]
-        while p < bounds[d + 1]:
-            n = ends[p] - start
-            low, high, slot = np.uint64(0), np.uint64(0), np.uint64(0)
+    slots: Any, kept: Any, runs: Any, own_slots: Any, own_kept: Any, own_runs: Any, own_used: Any,
+    eos_id: Any, state: Any, tokens: Any, lengths: Any,
+) -> int:  # fmt: skip
+    """Go on from `state` (document, piece, id to write) to the end, or as far as it gets: DONE, FULL or LONG."""
+    down, own_down, pair_down = _shift(len(slots) // 4), _shift(len(own_slots) // 4), _shift(len(pairs))
+    ids, ranks = np.empty(MAX_KEPT, np.int32), np.empty(MAX_KEPT + 1, np.uint32)
+    before, after = np.empty(MAX_KEPT, np.int16), np.empty(MAX_KEPT, np.int16)
+    lows, highs, homes = np.empty(_AHEAD, np.uint64), np.empty(_AHEAD, np.uint64), np.empty(_AHEAD, np.uint64)
+    d, p, k = state[0], state[1], state[2]
+    size, mask, pieces = len(data), np.uint64(len(slots) - 1), bounds[len(lengths)]
+    if p == 0 and d == 0 and len(lengths):
+        lengths[0] = k
+    while p < pieces:
+        # Texts follow one another without a gap, so a piece begins where the one before ends, also that of another text.
+        begin = ends[p - 1] if p else offsets[0]
+        start, last = begin, min(p + _AHEAD, pieces)
+        for i in range(last - p):
+            n = ends[p + i] - start
+            low, high = np.uint64(0), np.uint64(0)
             if n <= _INLINE and start + 16 <= size:
-                # `_key` and `_seek` for most pieces, without a call: each counts references to the arrays it is given.
+                # `_key` for most pieces, without a call: each counts references to the arrays it is given.
                 u = np.uint64(start)
-                for i in range(8):
-                    low |= np.uint64(data[u + np.uint64(i)]) << np.uint64(8 * i)
-                    high |= np.uint64(data[u + np.uint64(8 + i)]) << np.uint64(8 * i)
+                for j in range(8):
+                    low |= np.uint64(data[u + np.uint64(j)]) << np.uint64(8 * j)
+                    high |= np.uint64(data[u + np.uint64(8 + j)]) << np.uint64(8 * j)
                 first = min(n, 8)
                 cut, high_cut = np.uint64(32 - 4 * first), np.uint64(32 - 4 * (n - first))
                 low &= (_EMPTY >> cut) >> cut
                 high = ((_EMPTY >> high_cut) >> high_cut) & high | np.uint64(n) << _TOP
-                slot = _mix(low, high) >> down
-                while slots[slot, np.uint64(1)] and (slots[slot, np.uint64(0)] != low or slots[slot, np.uint64(1)] != high):
-                    slot = (slot + np.uint64(1)) & mask
             elif n <= MAX_KEPT:
                 low, high = _key(data, start, n)
-                slot = np.uint64(_seek(data, start, n, low, high, slots, kept, down))
+            u = np.uint64(i)
+            lows[u], highs[u], homes[u] = low, high, _home(low, high, down) * _WORDS
+            _ask_for(slots, homes[u])
+            start += n
+        start = begin
+        for i in range(last - p):
+            while p == bounds[d + 1]:
+                tokens[k] = eos_id
+                k += 1
+                lengths[d] = k - lengths[d]
+                d += 1
+                lengths[d] = k
+            n = ends[p] - start
+            u = np.uint64(i)
+            low, high, at, held = lows[u], highs[u], homes[u], np.uint64(0)
             if n > MAX_KEPT:
-                k += _merge_long(data, start, n, pairs, pair_down, result, byte_ids, tokens, k)
-            elif slots[slot, np.uint64(1)]:
-                one, two = slots[slot, np.uint64(2)], slots[slot, np.uint64(3)]
-                count = np.int64(one & low32)
-                if count <= 3:
-                    tokens[k] = one >> _HALF
-                    tokens[k + 1] = two & low32
-                    tokens[k + 2] = two >> _HALF
-                else:
-                    at = np.int64(two)
-                    for i in range(count):
-                        tokens[k + i] = runs[at + i]
-                k += count
+                state[0], state[1], state[2] = d, p, k
+                return LONG
+            if n <= _INLINE:
+                held = _read_first(slots, at + _ONE)
+                while held and (held != high or slots[at] != low):
+                    at = (at + _WORDS) & mask
+                    held = _read_first(slots, at + _ONE)
             else:
-                if used[0] * 2 >= len(slots) or used[1] + MAX_KEPT >= len(kept) or used[2] + MAX_KEPT >= len(runs):
-                    state[_DOCUMENT], state[_PIECE], state[_OUT] = d, p, k
-                    return False
-                if n <= _SHORT:
-                    count = _merge_short(data, start, n, pairs, pair_down, result, byte_ids, byte_ranks, ids, ranks)
-                    for i in range(count):
-                        tokens[k + i] = ids[i]
-                else:
-                    count = _merge_long(data, start, n, pairs, pair_down, result, byte_ids, tokens, k)
-                _keep(data, start, n, low, high, tokens, k, count, slots, np.int64(slot), kept, runs, used)
-                k += count
-            start = ends[p]
+                at = _seek(data, start, n, low, high, slots, kept, down)
+                held = _read_first(slots, at + _ONE)
+            if held:
+                one, two = slots[at + _TWO], slots[at + _TWO + _ONE]
+            else:
+                at = _seek(data, start, n, low, high, own_slots, own_kept, own_down)
+                if own_slots[at + _ONE] == 0:
+                    if _full(own_slots, own_kept, own_runs, own_used):
+                        state[0], state[1], state[2] = d, p, k
+                        return FULL
+                    count = _merge_short(
+                        data, start, n, pairs, pair_down, result, byte_ids, byte_ranks, ids, ranks, before, after
+                    )
+                    _keep(data, start, n, low, high, ids, 0, count, own_slots, at, own_kept, own_runs, own_used)
+                one, two = own_slots[at + _TWO], own_slots[at + _TWO + _ONE]
+            count = np.int64(one & _LOW)
+            if count <= 3:
+                tokens[k] = one >> _HALF
+                tokens[k + 1] = two & _LOW
+                tokens[k + 2] = two >> _HALF
+            elif held:
+                for j in range(count):
+                    tokens[k + j] = runs[np.int64(two) + j]
+            else:
+                for j in range(count):
+                    tokens[k + j] = own_runs[np.int64(two) + j]
+            k += count
+            start += n
             p += 1
+    while d < len(lengths):
         tokens[k] = eos_id
         k += 1
         lengths[d] = k - lengths[d]
         d += 1
-    state[_DOCUMENT], state[_PIECE], state[_OUT] = d, p, k
-    return True
+        if d < len(lengths):
+            lengths[d] = k
+    state[0], state[1], state[2] = d, p, k
+    return DONE

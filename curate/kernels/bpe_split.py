@@ -66,16 +66,23 @@ def make_classes(
 
 
 def pieces(
-    offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], pattern: Pattern, classes: Classes, digits: int | None = None
+    offsets: npt.NDArray[np.int64],
+    data: npt.NDArray[np.uint8],
+    pattern: Pattern,
+    classes: Classes,
+    digits: int | None = None,
+    room: npt.NDArray[np.int64] | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """`(ends int64[m], bounds int64[n+1])`: document i is cut after bytes `ends[bounds[i]:bounds[i + 1]]`.
 
     `digits`: how many digits stand together at most, 0 for any number; None: what the pattern has. `offsets` int64[n+1] and
     `data` uint8[...] are the buffers of a LargeString array (valid UTF-8). The last cut of a
-    document is its end; an empty one has none. O(bytes) for every input. Room is reserved for one piece a byte, of which
-    the system only backs what is written.
+    document is its end; an empty one has none. O(bytes) for every input. `ends` stands in `room` where that has a place for
+    every byte.
     """
-    ends, bounds = np.empty(int(offsets[-1] - offsets[0]), np.int64), np.zeros(len(offsets), np.int64)
+    most = int(offsets[-1] - offsets[0])
+    ends = room if room is not None and len(room) >= most else np.empty(most, np.int64)
+    bounds = np.zeros(len(offsets), np.int64)
     fixed = frozen(offsets, np.int64), frozen(data, np.uint8), classes
     together = _DIGITS[pattern] if digits is None else digits or _ANY
     if pattern == "o200k":

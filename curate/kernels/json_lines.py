@@ -111,7 +111,7 @@ def message(code: int) -> str:
 
 def count_lines(block: Block) -> int:
     """Counts the newlines in a block."""
-    return int(np.count_nonzero(_as_array(block) == 0x0A))
+    return block.count(b"\n") if isinstance(block, bytes) else int(np.count_nonzero(_as_array(block) == 0x0A))
 
 
 def scan(block: Block, wanted: Sequence[str], array_as: str | None = None) -> Scan:
@@ -132,7 +132,7 @@ def scan(block: Block, wanted: Sequence[str], array_as: str | None = None) -> Sc
     data = _as_array(block)
     keys = [key.encode() for key in wanted]
     key_offsets = np.cumsum([0, *map(len, keys)], dtype=np.int64)
-    rows, k = count_lines(data) + 1, len(keys)
+    rows, k = count_lines(block) + 1, len(keys)
     line, start, end, error_at = (np.zeros(rows, np.int64) for _ in range(4))
     error = np.zeros(rows, np.int16)
     kind = np.zeros((rows, k), np.uint8)

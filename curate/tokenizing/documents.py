@@ -14,6 +14,7 @@ from curate.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
 
     from curate.declare import Batch, Reading
@@ -51,6 +52,22 @@ class Documents:
     reasons: Sequence[str] = ()
     rejected: Sequence[int] = ()
     errors: Sequence[str] = ()
+
+    def by(self, names: pl.Series) -> Iterator[tuple[str, NDArray[np.bool_], Documents]]:
+        """For each name that rows of the batch have, in order: which documents are of such rows, and these alone."""
+        import numpy as np
+
+        if not len(self.row):
+            return
+        if names.n_unique() == 1:
+            yield names[0], np.ones(len(self.row), np.bool_), self
+            return
+        of = names.to_numpy()[self.row]
+        for name in np.unique(of):
+            mine = of == name
+            tokens = np.repeat(mine, self.lengths)
+            mask = None if self.mask is None else self.mask[tokens]
+            yield name, mine, Documents(self.tokens[tokens], mask, self.lengths[mine], self.row[mine])
 
 
 def pieces(lengths: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -101,7 +118,7 @@ class Texts:
 
         full = batch.text.str.len_bytes().to_numpy() > 0
         row = np.flatnonzero(full)
-        tokens, lengths = self.encoder.encode(batch.text.filter(full))
+        tokens, lengths = self.encoder.encode(batch.text if full.all() else batch.text.filter(full))
         if self.add_bos:
             assert self.encoder.bos_id is not None
             tokens = np.insert(tokens, np.cumsum(lengths) - lengths, np.uint32(self.encoder.bos_id))
