@@ -268,7 +268,17 @@ def _from_library(path: Path, tokenizer: Any, eos: str, parallel: bool) -> Encod
 
     def ids(texts: list[str]) -> list[list[int]]:
         with _parallelism(parallel):
-            return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+            try:
+                return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+            except BaseException as error:
+                # The library panics where its engine of regular expressions gives up, as on megabytes of blanks.
+                if type(error).__name__ != "PanicException":
+                    raise
+                longest = max(map(len, texts))
+                raise InputError(
+                    f"{path}: the tokenizers library broke off ({error}) in texts of at most {longest:,} characters; drop or "
+                    "cut the longest ones, as with the step length and max_chars"
+                ) from error
 
     source = tokenizer.to_str()
     # Ids may have holes, so the count of tokens is not the limit.
