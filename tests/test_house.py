@@ -62,7 +62,10 @@ ALONE = {"steps", "jobs"}
 RENDERING = ("train.errors", "train.model", "train.render", "train.rows")
 """What of training `tokenizing` may use, so that there is one renderer of rows."""
 
-HEAVY = ("torch", "ray", "numba", "datasets", "transformers", "polars", "numpy", "pyarrow", "scipy", "scrapy", "trl")
+HEAVY = (
+    "torch", "ray", "numba", "datasets", "transformers", "polars", "numpy", "pyarrow", "scipy", "scrapy", "trl",
+    "asyncio", "ssl", "urllib.request",
+)  # fmt: skip
 
 
 def module_of(path: Path) -> str:

@@ -114,7 +114,7 @@ class ExportTasks(InputJob):
         from curate.io.files import atomic
         from curate.rank.assignment import assigned
         from curate.rank.campaign import Campaign, write_campaign
-        from curate.rank.sheets import write_sheets
+        from curate.rank.sheets.writing import write_sheets
         from curate.rank.tasks import Candidate, Row, leaks, make_tasks, read_gold
 
         rows: list[Row] = []

@@ -13,7 +13,6 @@ from pydantic import Field
 from curate.declare import Job, Result, Single, Stage, Work
 from curate.errors import InputError, UsageError, nearest
 from curate.models.options import Model
-from curate.models.reward import is_reward_model
 from curate.rank.campaign import Campaign, Task
 from curate.synth.methods.judge import BLOCKS, shares_won, shown
 from curate.synth.sessions import Desk, Gone, Item, Session, Speaker
@@ -107,7 +106,7 @@ class RankVote(Job, Model):
         campaign, tasks = read_campaign(folder), list(read_tasks(folder))
         criteria = self._criteria(campaign, folder)
         there = read_votes(folder / VOTES) if (folder / VOTES).is_file() else []
-        if not is_reward_model(Path(self.endpoint)):
+        if not self.is_reward_model():
             asks = sum(len(task.answers) * (len(task.answers) - 1) for task in tasks) * len(criteria)
             work.say(f"{len(tasks):,} tasks by {', '.join(criteria)}: {asks:,} comparisons are asked for, less what is kept")
         cache = Cache((Path(self.cache) if self.cache is not None else work.folder) / CACHE)
@@ -145,7 +144,7 @@ class RankVote(Job, Model):
                 there = ", ".join(campaign.criteria)
                 raise UsageError(f"criteria: {folder} has no '{name}'{nearest(name, campaign.criteria)}; it has {there}")
         found = tuple(dict.fromkeys(self.criteria or campaign.criteria))
-        if len(found) > 1 and is_reward_model(Path(self.endpoint)):
+        if len(found) > 1 and self.is_reward_model():
             raise UsageError(f"criteria: a reward model has one score; name which of {', '.join(found)} it was trained on")
         return found
 
@@ -157,7 +156,7 @@ class RankVote(Job, Model):
         from curate.rank.votes import Vote, now
         from curate.synth.drive import drive
 
-        rank = self._by_reward if is_reward_model(Path(self.endpoint)) else self._by_judge(campaign)
+        rank = self._by_reward if self.is_reward_model() else self._by_judge(campaign)
         wanted = [(task, criterion) for task in tasks for criterion in criteria]
         speaker = Speaker(
             0, self.model or Path(self.endpoint).name, asker.backend.endpoint, self.temperature, 1.0, self.answer_tokens, 0,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
 from curate.declare import Options
 from curate.errors import InputError, UsageError
-from curate.models.asker import Asker
 from curate.models.backend import Backend
 from curate.models.cache import Cache
 from curate.models.limits import Limits
 from curate.models.progress import Progress
+
+if TYPE_CHECKING:
+    from curate.models.asker import Asker
 
 __all__ = ["Model"]
 
@@ -92,6 +94,12 @@ class Model(Options):
         folder = Path(self.endpoint)
         return RewardBackend(folder) if is_reward_model(folder) else LocalBackend(folder)
 
+    def is_reward_model(self) -> bool:
+        """Whether the endpoint is a folder of a model that scores rather than speaks."""
+        from curate.models.reward import is_reward_model
+
+        return is_reward_model(Path(self.endpoint))
+
     def limits(self, max_requests: int | None = None, max_tokens: int | None = None, max_cost: float | None = None) -> Limits:
         """Limits with the prices of this model."""
         return Limits(max_requests, max_tokens, max_cost, self.prompt_price, self.completion_price)
@@ -100,5 +108,7 @@ class Model(Options):
         self, cache: Cache | None = None, limits: Limits | None = None, watch: Callable[[Progress], None] | None = None
     ) -> Asker:
         """An asker of this model. What others spend under `limits` counts too, at their own prices."""
+        from curate.models.asker import Asker
+
         own = (limits or Limits()).priced(self.prompt_price, self.completion_price)
         return Asker(self.backend(), cache, own, watch, concurrency=self.concurrency)

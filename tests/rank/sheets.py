@@ -10,7 +10,7 @@ from typing import Any
 
 from curate.rank.campaign import NAMES, Answer, Campaign, Key, Task, task_name, write_campaign
 from curate.rank.importing import Came, Context, read_file
-from curate.rank.sheets import write_sheets
+from curate.rank.sheets.writing import write_sheets
 from curate.rank.votes import Vote
 
 Marks = Mapping[str, Any]

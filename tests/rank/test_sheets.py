@@ -12,9 +12,9 @@ from openpyxl import load_workbook
 
 from curate.errors import InputError
 from curate.rank.campaign import shown_order
-from curate.rank.sheets import file_names
 from curate.rank.sheets.back_table import rank_of
 from curate.rank.sheets.csv import neutral
+from curate.rank.sheets.writing import file_names
 from tests.rank.sheets import FILL, back, fill_csv, made, ranks, task_of
 
 HOSTILE = [
