@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 
 from train.config import schema_text
+from train.distributed import own_device, rank
 from train.errors import Interrupted, TrainError
 from train.recipe import load_recipe
 
@@ -46,9 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
         from train.report import Reporter
         from train.stage import Interrupts
 
-        report, interrupts = Reporter(options.events), Interrupts()
+        together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        report = Reporter(options.events, None if rank() == 0 else open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        interrupts = Interrupts(patient=together)
         interrupts.install()
         if options.check:
+            if together:
+                raise TrainError("--check runs in one process; leave torchrun out")
             with tempfile.TemporaryDirectory(prefix="train-check-") as folder:
                 run_chain(checked(recipe, Path(folder) / "out"), report, interrupts, check=True)
         else:
@@ -56,7 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainError as error:
         if options.debug:
             raise
-        sys.stderr.write(f"{'' if isinstance(error, Interrupted) else 'error: '}{error}\n")
+        if rank() == 0 or not isinstance(error, Interrupted):
+            sys.stderr.write(f"{'' if isinstance(error, Interrupted) else 'error: '}{error}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("stopped; finished stages and the last checkpoint are kept, the same command goes on from there\n")
@@ -94,8 +100,9 @@ def _quiet() -> None:
     ):
         os.environ[name] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # One device. With several in sight Trainer would spread each batch over them with DataParallel, which TRL refuses.
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    # One device a process. With several in sight Trainer would spread each batch over them with DataParallel, which TRL
+    # refuses.
+    os.environ["CUDA_VISIBLE_DEVICES"] = own_device()
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|accelerate|datasets)\b")
     import transformers
 

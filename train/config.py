@@ -18,7 +18,9 @@ __all__ = [
     "REFERENCE",
     "Architecture",
     "Batch",
+    "Board",
     "Chain",
+    "Check",
     "DpoStage",
     "EvaluateStage",
     "Evaluation",
@@ -26,6 +28,7 @@ __all__ = [
     "KtoStage",
     "Lora",
     "Optimizer",
+    "PretrainOptimizer",
     "PretrainStage",
     "RewardSource",
     "RewardStage",
@@ -45,6 +48,9 @@ REFERENCE = "stage:"
 
 Precision = Literal["auto", "float32", "bfloat16"]
 RowFormat = Literal["text", "instruction", "chat"]
+Board = Literal["tensorboard", "wandb", "mlflow"]
+Check = Literal["bos", "end", "pad", "overlap", "memory", "fresh_loss", "accumulation", "isolation", "reload"]
+"""What is looked at before training (train.checks)."""
 
 
 class _Options(BaseModel):
@@ -52,13 +58,16 @@ class _Options(BaseModel):
 
 
 class Architecture(_Options):
-    """A Llama-style decoder built from scratch (transformers' LlamaConfig)."""
+    """A model built from scratch: a decoder (transformers' LlamaConfig); where the objective is masked, an encoder
+    (ModernBertConfig)."""
 
     layers: int = Field(4, ge=1, description="Transformer blocks.")
     width: int = Field(256, ge=8, description="Size of the hidden state; a multiple of heads.")
     heads: int = Field(4, ge=1, description="Attention heads.")
     kv_heads: int | None = Field(None, ge=1, description="Key/value heads, a divisor of heads; null: as many as heads.")
-    mlp: int | None = Field(None, ge=8, description="Size of the gated MLP; null: 8/3 of width, rounded up to 64s.")
+    mlp: int | None = Field(
+        None, ge=8, description="Size of the gated MLP; null: 8/3 of width (of an encoder 3/2), rounded up to 64s."
+    )
     context: int = Field(256, ge=8, description="Positions that the model is made for.")
     rope_theta: float = Field(10000.0, gt=0, description="Base of the rotary position embedding.")
     tie_embeddings: bool = Field(True, description="Share the input embedding with the output layer.")
@@ -70,6 +79,11 @@ class Architecture(_Options):
         if self.kv_heads and self.heads % self.kv_heads:
             raise ValueError(f"kv_heads {self.kv_heads} must divide heads {self.heads}")
         return self
+
+    def default_mlp(self, masked: bool = False) -> int:
+        """Size of the gated MLP where the recipe does not say."""
+        size = self.width * 3 // 2 if masked else self.width * 8 // 3
+        return (size + 63) // 64 * 64
 
 
 class Batch(_Options):
@@ -102,6 +116,16 @@ class Optimizer(_Options):
     clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0: no clipping.")
 
 
+class PretrainOptimizer(Optimizer):
+    """AdamW, or Muon for the matrices inside the blocks with AdamW for all other weights; one schedule for both."""
+
+    name: Literal["adamw", "muon"] = Field(
+        "adamw",
+        description="muon: the momentum of each matrix of a block is orthogonalised, and its step scaled to the size that "
+        "AdamW's has, so that lr and weight_decay mean the same for both.",
+    )
+
+
 class TuningOptimizer(Optimizer):
     """AdamW as it is used on a model that is trained already."""
 
@@ -121,6 +145,9 @@ class Saving(_Options):
     """Checkpoints that an interrupted stage goes on from."""
 
     every: int = Field(200, ge=0, description="Steps between checkpoints; 0: only when interrupted.")
+    keep: int = Field(
+        2, ge=1, description="Newest checkpoints that are kept while the stage runs; from 2 on, a broken one has one before it."
+    )
 
 
 def _new_or_folder(value: object) -> str:
@@ -150,9 +177,20 @@ class _Stage(_Options):
 
 
 class PretrainStage(_Stage):
-    """Next-token training on token shards: every token counts, or those that the shards' mask marks."""
+    """Training on token shards, to say the next token or those that are hidden: every token counts, or those that the
+    shards' mask marks."""
 
     stage: Literal["pretrain"] = Field("pretrain", description="Kind of stage.")
+    objective: Literal["causal", "masked"] = Field(
+        "causal", description="causal: each token from those before it; masked: hidden tokens from all around them."
+    )
+    mask_share: float = Field(
+        0.3,
+        gt=0,
+        lt=1,
+        description="Share of tokens that the masked objective asks for; of these, 80 % are shown as the mask token, 10 % as "
+        "a random one and 10 % as they are.",
+    )
     model: NewOrFolder = Field(
         Architecture(),
         description="The shape of a new model; or a folder to go on from; or previous, the stage before.",
@@ -171,8 +209,20 @@ class PretrainStage(_Stage):
         gt=0,
         description="Stop after this many minutes. The first limit reached counts; with none, one pass over the data.",
     )
-    optimizer: Optimizer = Field(Optimizer(), description="AdamW and its schedule.")
+    optimizer: PretrainOptimizer = Field(PretrainOptimizer(), description="Optimizer and schedule.")
     compile: bool = Field(False, description="Compile the model with torch.compile (needs a C++ compiler on a CPU).")
+    parallel: Literal["replicate", "shard"] = Field(
+        "replicate",
+        description="Under torchrun: every process holds the model (DDP), or its share of it (FSDP2), for a model too large "
+        "for one device.",
+    )
+    allow: list[Check] = Field([], description="Checks that may fail without stopping the stage; they warn.")
+
+    @model_validator(mode="after")
+    def _model_fits(self) -> PretrainStage:
+        if self.objective == "masked" and isinstance(self.model, Architecture) and self.model.kv_heads:
+            raise ValueError("model.kv_heads is for decoders; leave it out where the objective is masked")
+        return self
 
     @model_validator(mode="after")
     def _rows_fit(self) -> PretrainStage:
@@ -405,6 +455,7 @@ class Chain(_Options):
     prompts: list[str] = Field([], description="Prompts answered after every stage, side by side in the report.")
     max_new_tokens: int = Field(48, ge=1, description="Longest answer, in tokens.")
     temperature: float = Field(0.0, ge=0, description="Temperature of the answers; 0: the likeliest token each time.")
+    log: list[Board] = Field([], description="Where metrics go beside metrics.jsonl; the package must be installed.")
     stages: list[Stage] = Field(min_length=1, description="What is trained, in order.")
 
     @model_validator(mode="after")
