@@ -15,6 +15,7 @@ from train.config import schema_text
 from train.distributed import own_device, rank
 from train.errors import Interrupted, TrainError
 from train.recipe import load_recipe
+from train.sizes import table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,10 +34,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--events", action="store_true", help="print progress as one JSON object a line")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a recipe")
+    parser.add_argument("--sizes", action="store_true", help="print shapes from 1M to 8B parameters and what each takes")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
     if options.schema:
         sys.stdout.write(schema_text())
+        return 0
+    if options.sizes:
+        sys.stdout.write(table())
         return 0
     if not options.recipe:
         parser.error("name a recipe file")
