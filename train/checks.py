@@ -32,10 +32,12 @@ from train.stage import Context
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Checks", "accumulation", "begins", "ends", "fits", "fresh_loss", "isolation", "overlap", "padding"]
+__all__ = ["Checks", "accumulation", "begins", "ends", "fits", "fresh_loss", "isolation", "overlap", "padding", "time_of"]
 
 SAMPLED = 256
 """Documents that are looked at for their first and last tokens."""
+BLOCK = 1 << 21
+"""Tokens that are hashed at once, or one document."""
 OVERLAP = 0.01
 """Largest share of held-out documents that training may hold: short ones are equal by chance."""
 FRESH = 1.0
@@ -118,15 +120,14 @@ def padding(split: Split, pad: int, vocabulary: int) -> str | None:
     return f"{padded} documents hold the padding token {pad} among what is trained on" if padded else None
 
 
-def fits(memory: Memory, device: str, held: int) -> str | None:
-    """What is wrong with the memory that training needs, of which `held` bytes are taken already."""
+def fits(memory: Memory, device: str) -> str | None:
+    """What is wrong with the memory that training needs."""
     free = free_memory(device)
-    need = memory.total - held
-    if free is None or need <= free:
+    if free is None or memory.total <= free:
         return None
     return (
-        f"needs about {need / 2**30:,.1f} GiB more ({memory.states / 2**30:,.1f} for weights and optimizer, "
-        f"{(memory.activations + memory.logits) / 2**30:,.1f} for what is computed at once) and {free / 2**30:,.1f} GiB are "
+        f"needs about {memory.total / 2**30:,.1f} GiB ({memory.states / 2**30:,.1f} for weights and optimizer, "
+        f"{(memory.activations + memory.logits) / 2**30:,.1f} for what is computed at once), {free / 2**30:,.1f} GiB are "
         "free; lower batch.micro, the model, or under torchrun set parallel: shard"
     )
 
@@ -145,9 +146,9 @@ def hashes(split: Split) -> np.ndarray[Any, Any]:
     """uint64 of each document that is not empty, equal for equal documents. O(tokens), 64 MB at a time."""
     found = [np.empty(0, np.uint64)]
     bounds = split.documents
-    first, block = 0, 1 << 21
+    first = 0
     while first < len(bounds) - 1:
-        last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + block, side="right")) - 1)
+        last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + BLOCK, side="right")) - 1)
         starts = bounds[first : last + 1]
         ids = split.read(int(starts[0]), int(starts[-1] - starts[0])).astype(np.uint64)
         lengths = np.diff(starts)
@@ -206,7 +207,8 @@ def accumulation(model: torch.nn.Module, rows: tuple[torch.Tensor, ...], loss_su
 
 
 def isolation(model: Any, batch: tuple[torch.Tensor, ...], logits: Callable[..., torch.Tensor]) -> tuple[str | None, int]:
-    """What is wrong with documents that share a row, and how many were compared: each alone and in its row, float32."""
+    """What is wrong with documents that share a row, and how many were compared (the filling too): each alone and in its
+    row, float32."""
     import torch
 
     inputs, _, positions = batch
@@ -225,7 +227,7 @@ def isolation(model: Any, batch: tuple[torch.Tensor, ...], logits: Callable[...,
     return problem, compared
 
 
-def steps_left(stage: PretrainStage, steps: int | None, seconds: float) -> str:
+def time_of(stage: PretrainStage, steps: int | None, seconds: float) -> str:
     """How long the stage will take, when a step takes `seconds`."""
     if steps is None:
         return f"{seconds:.2f} s a step, {stage.minutes} minutes: about {60 * (stage.minutes or 0) / seconds:,.0f} steps"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from train.device import Device
+from train.model import positions
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +83,8 @@ def answer(
     import torch
 
     ids = torch.tensor([renderer.prompt(prompt)], device=model.device)
-    room = model.config.max_position_embeddings - ids.shape[1]
+    most = positions(model)
+    room = max_new_tokens if most is None else most - ids.shape[1]
     if room < 1:
         return {"prompt": prompt, "answer": "", "tokens": 0, "ended": False, "note": "the prompt fills the context"}
     torch.manual_seed(seed)

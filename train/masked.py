@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from train.data import IGNORE, Cursor, RowBatch, Rows
+from train.model import positions
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +129,8 @@ def fill_in(model: Any, tokenizer: Any, prompt: str) -> dict[str, Any]:
     if tokenizer.mask_token not in text:
         text += tokenizer.mask_token
     ids = torch.tensor([tokenizer(text, add_special_tokens=False)["input_ids"]], device=model.device)
-    if ids.shape[1] > model.config.max_position_embeddings:
+    most = positions(model)
+    if most is not None and ids.shape[1] > most:
         return {"prompt": prompt, "answer": "", "tokens": 0, "ended": False, "note": "the prompt fills the context"}
     with torch.no_grad():
         likeliest = model(input_ids=ids).logits[..., : len(tokenizer)].argmax(-1)

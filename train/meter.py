@@ -42,8 +42,9 @@ def flops_per_token(model: torch.nn.Module, sequence: int) -> float:
     size = sum(p.numel() for p in model.parameters())
     if not config.tie_word_embeddings:
         size -= tables.weight.numel()
-    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    spent: float = 6.0 * size + 12.0 * config.num_hidden_layers * config.num_attention_heads * head * sequence
+    heads = getattr(config, "num_attention_heads", 0)  # a state space model has none
+    head = getattr(config, "head_dim", None) or config.hidden_size // max(1, heads)
+    spent: float = 6.0 * size + 12.0 * config.num_hidden_layers * heads * head * sequence
     return spent
 
 

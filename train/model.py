@@ -25,9 +25,13 @@ __all__ = [
     "memory_estimate",
     "model_fingerprint",
     "padded_vocab",
+    "positions",
     "save",
     "sketch",
 ]
+
+
+PAD = "<|pad|>"
 
 
 def padded_vocab(size: int) -> int:
@@ -35,9 +39,10 @@ def padded_vocab(size: int) -> int:
     return (size + 63) // 64 * 64
 
 
-def load_tokenizer(folder: str | Path) -> Any:
+def load_tokenizer(folder: str | Path, add_pad: bool = False) -> Any:
     """The tokenizer in `folder`. Raises DataError when it has no end or padding token, or pads with the end token.
 
+    add_pad: one that has no padding token of its own is given PAD behind its last id, as base models need: their ids stay.
     A model that pads with its end token is taught to ignore it, and never stops
     (huggingface/trl issues 1623 and 3091; huggingface/transformers issue 48016).
     """
@@ -50,6 +55,8 @@ def load_tokenizer(folder: str | Path) -> Any:
     where = f"{folder}/tokenizer_config.json"
     if tokenizer.eos_token_id is None:
         raise DataError(f"{where}: names no eos_token, so a model could not learn to stop")
+    if add_pad and tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
+        tokenizer.add_special_tokens({"pad_token": PAD})
     if tokenizer.pad_token_id is None:
         raise DataError(f"{where}: names no pad_token; add a token of its own for padding")
     if tokenizer.pad_token_id == tokenizer.eos_token_id:
@@ -136,6 +143,12 @@ def sketch(make: Callable[[], Any]) -> Any:
 
     with torch.device("meta"):
         return make()
+
+
+def positions(model: Any) -> int | None:
+    """Positions that `model` is made for; None: it says nothing of that, as one without attention."""
+    found: int | None = getattr(model.config, "max_position_embeddings", None)
+    return found
 
 
 def load_sketch(folder: str | Path, auto: str = "AutoModelForCausalLM") -> Any:

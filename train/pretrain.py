@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from train import checks
 from train import model as models
 from train.config import Architecture, PretrainStage
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["inputs", "run"]
+
+SEARCHED = 256
+"""Held-out rows among which `--check` looks for those of several documents."""
 
 
 def inputs(stage: PretrainStage) -> str:
@@ -80,7 +85,7 @@ def run(stage: PretrainStage, context: Context) -> Outcome:
         differs = None if abs(here - after) <= checks.EXACT * after else f"loss {after:.5f} on disk, {here:.5f} in memory"
         looked.look("reload", differs, f"loss {after:.4f} on disk and in memory")
         looked.stop()
-        context.note(checks.steps_left(stage, trainer.last_step, trainer.step_seconds))
+        context.note(checks.time_of(stage, trainer.last_step, trainer.step_seconds))
         prompt = tokenizer.decode(task.heldout.spread(1).inputs[0][:16])
         context.report.emit("example", name=context.name, message=f"{prompt!r} -> {task.say(saved.eval(), prompt)['answer']!r}")
     split = shards.splits["validation"]
@@ -119,7 +124,7 @@ def _auto(stage: PretrainStage) -> str:
 
 
 def _tokenizer(stage: PretrainStage, folder: Any) -> Any:
-    tokenizer = models.load_tokenizer(folder)
+    tokenizer = models.load_tokenizer(folder, add_pad=True)
     return with_mask_token(tokenizer) if stage.objective == "masked" else tokenizer
 
 
@@ -161,14 +166,13 @@ def _open_model(
         sketch = models.load_sketch(folder, auto)
         if not same_ids(_tokenizer(stage, folder), tokenizer):
             raise DataError(f"{folder}: its tokenizer is not the one that wrote {stage.data}; the ids mean other tokens")
-        if stage.sequence > sketch.config.max_position_embeddings:
-            raise DataError(
-                f"{folder}: is made for {sketch.config.max_position_embeddings} positions, sequence is {stage.sequence}"
-            )
+        most = models.positions(sketch)
+        if most is not None and stage.sequence > most:
+            raise DataError(f"{folder}: is made for {most} positions, sequence is {stage.sequence}")
     memory = models.memory_estimate(sketch, micro, stage.sequence, context.device.bfloat16(stage.precision))
     if stage.parallel == "shard":
         memory = memory.spread(context.world.size)
-    looked.look("memory", checks.fits(memory, context.device.type, 0), memory.text(micro))
+    looked.look("memory", checks.fits(memory, context.device.type), memory.text(micro))
     looked.stop()
     if isinstance(shape, Architecture):
         model = new()
@@ -200,7 +204,10 @@ def _check_model(stage: PretrainStage, task: Task, model: Any, looked: checks.Ch
     import torch
 
     device = next(model.parameters()).device
-    batch = tuple(torch.from_numpy(array).to(device) for array in task.heldout.spread(4).arrays)
+    arrays = task.heldout.spread(SEARCHED).arrays
+    # Rows of several documents, where documents are kept apart.
+    several = np.argsort(-(arrays[2] == 0).sum(1), kind="stable") if len(arrays) == 3 else np.arange(len(arrays[0]))
+    batch = tuple(torch.from_numpy(array[several[:4]]).to(device) for array in arrays)
     model.eval()
     problem = checks.accumulation(model, batch, task.loss_sum)
     looked.look("accumulation", problem, f"{len(batch[0])} rows one by one give the gradient of all at once")
@@ -213,7 +220,7 @@ def _check_model(stage: PretrainStage, task: Task, model: Any, looked: checks.Ch
             return out
 
         problem, compared = checks.isolation(model, batch, logits)
-        looked.look("isolation", problem, f"{compared} documents have the logits alone that they have in their row")
+        looked.look("isolation", problem, f"{compared} parts of rows have the logits alone that they have in their row")
     model.train()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,8 @@ class Reporter:
                 return
             self._last_step = now
         line = json.dumps({"event": event, **fields}, ensure_ascii=False) if self.events else _plain(event, fields)
+        if event == "example" and self.stream.isatty():
+            line = re.sub("⟦.*?⟧", "\x1b[32m\\g<0>\x1b[0m", line, flags=re.DOTALL)  # green: what is trained on
         self.stream.write(line + "\n")
         self.stream.flush()
 
