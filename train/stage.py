@@ -82,6 +82,7 @@ class Context:
             str(Path(self.recipe.out) / name.removeprefix(REFERENCE) / "data") if name.startswith(REFERENCE) else name
             for name in ([data] if isinstance(data, str) else data)
         ]
+
     def metrics(self, step: int, file: str = "metrics.jsonl") -> Metrics:
         """A file of lines by step in the stage's folder, opened at `step`; metrics.jsonl goes to the recipe's boards too."""
         if not self.world.main:
