@@ -56,9 +56,10 @@ def test_a_document_ends_and_the_end_is_trained_on(tmp_path: Path) -> None:
     ]:
         found = checks.ends(*shards_of(tmp_path, texts), [0])
         assert found is None if problem is None else found is not None and found.startswith(problem)
+    # 7 ends a turn, and 5 is the line break that follows it.
     answered = [[1, 2, 7, 5], [1, 3, 7, 5]]
-    assert checks.ends(*shards_of(tmp_path, answered, [[0, 1, 1, 0]] * 2), [0, 7]) is None
-    unsaid = checks.ends(*shards_of(tmp_path, answered, [[0, 1, 0, 0]] * 2), [0, 7])
+    assert checks.ends(*shards_of(tmp_path, answered, [[0, 1, 1, 1]] * 2), [0, 7]) is None
+    unsaid = checks.ends(*shards_of(tmp_path, answered, [[0, 1, 0, 1]] * 2), [0, 7])
     assert unsaid is not None
     assert unsaid.startswith("in none of 2 documents is a token trained on that ends an answer")
 
