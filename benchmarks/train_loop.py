@@ -34,6 +34,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     options = parser.parse_args()
+    if options.steps % LAST:
+        parser.error(f"--steps must be a multiple of {LAST}, so that both sides tell the loss of the same steps")
 
     from train.__main__ import _quiet
 

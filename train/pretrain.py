@@ -238,7 +238,8 @@ def _show(task: Task, context: Context, shards: Shards, tokenizer: Any, model: t
         # The target of a token is the next one, or, where tokens are hidden, what it was itself.
         trained = targets != IGNORE
         shown = [targets[i] if hidden and trained[i] else ids[i] for i in range(min(64, len(ids)))]
-        marks = trained if hidden else [True, *trained.tolist()]
+        # The first of a stream was the target of the row before.
+        marks = trained if hidden else [split.trained is None and batch.positions is None, *trained.tolist()]
         context.report.emit("example", name=context.name, message=_marked(tokenizer, shown, marks) + " ...")
 
 
