@@ -12,8 +12,10 @@ import warnings
 from pathlib import Path
 
 from train.config import schema_text
+from train.distributed import own_device, rank
 from train.errors import Interrupted, TrainError
 from train.recipe import load_recipe
+from train.sizes import table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,10 +34,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--events", action="store_true", help="print progress as one JSON object a line")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a recipe")
+    parser.add_argument("--sizes", action="store_true", help="print shapes from 1M to 8B parameters and what each takes")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
     if options.schema:
         sys.stdout.write(schema_text())
+        return 0
+    if options.sizes:
+        sys.stdout.write(table())
         return 0
     if not options.recipe:
         parser.error("name a recipe file")
@@ -46,9 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
         from train.report import Reporter
         from train.stage import Interrupts
 
-        report, interrupts = Reporter(options.events), Interrupts()
+        together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        report = Reporter(options.events, None if rank() == 0 else open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        interrupts = Interrupts(patient=together)
         interrupts.install()
         if options.check:
+            if together:
+                raise TrainError("--check runs in one process; leave torchrun out")
             with tempfile.TemporaryDirectory(prefix="train-check-") as folder:
                 run_chain(checked(recipe, Path(folder) / "out"), report, interrupts, check=True)
         else:
@@ -56,7 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainError as error:
         if options.debug:
             raise
-        sys.stderr.write(f"{'' if isinstance(error, Interrupted) else 'error: '}{error}\n")
+        if rank() == 0 or not isinstance(error, Interrupted):
+            sys.stderr.write(f"{'' if isinstance(error, Interrupted) else 'error: '}{error}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("stopped; finished stages and the last checkpoint are kept, the same command goes on from there\n")
@@ -94,8 +105,9 @@ def _quiet() -> None:
     ):
         os.environ[name] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # One device. With several in sight Trainer would spread each batch over them with DataParallel, which TRL refuses.
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    # One device a process. With several in sight Trainer would spread each batch over them with DataParallel, which TRL
+    # refuses.
+    os.environ["CUDA_VISIBLE_DEVICES"] = own_device()
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|accelerate|datasets)\b")
     import transformers
 

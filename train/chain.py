@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from train import model as models
+from train.boards import need_boards
 from train.config import (
     REFERENCE,
     DpoStage,
@@ -27,6 +28,7 @@ from train.config import (
     references,
 )
 from train.device import open_device
+from train.distributed import open_world
 from train.errors import TrainError
 from train.evaluate import answer
 from train.render import Renderer
@@ -50,6 +52,9 @@ def run_chain(recipe: TrainRecipe, report: Reporter, interrupts: Interrupts, *, 
     except OSError as error:
         raise TrainError(f"{out}: cannot be written ({error.strerror}); choose another out") from error
     device = open_device(recipe.device, recipe.threads)
+    world = open_world(device.type)
+    if recipe.log:
+        need_boards(recipe.log)
     summaries: list[dict[str, Any]] = []
     answers: dict[str, list[dict[str, Any]]] = {}
     digests: dict[str, str] = {}
@@ -61,17 +66,19 @@ def run_chain(recipe: TrainRecipe, report: Reporter, interrupts: Interrupts, *, 
         name = stage.name or stage.stage
         module = _module(stage)
         # What a file is called does not matter, what is in it does; nor does how often checkpoints are saved.
-        options = stage.model_dump(mode="json", exclude={"save", "name", "data"})
+        options = stage.model_dump(mode="json", exclude={"save", "name", "data", "allow"})
         reads = [digests[of] for of in references(stage.model_dump(mode="json", include={"data"}))]
         digest = _digest([_pinned(options, previous_digest, digests), recipe.seed, device.type, data, reads])
         digests[name] = digest
         folder = out / name
-        context = Context(recipe, name, folder, previous, digest, device, report, interrupts, check)
+        context = Context(recipe, name, folder, previous, digest, device, report, interrupts, check, world)
         summary, said = _run_stage(stage, module, context)
         summaries.append(summary)
         answers[name] = said
         if stage.speaks:
             previous, previous_digest = folder / "model", digest
+    if not world.main:
+        return {"stages": summaries}
     samples = [
         {"prompt": prompt, "answers": {name: said[i]["answer"] for name, said in answers.items() if said}}
         for i, prompt in enumerate(recipe.prompts)
@@ -146,7 +153,8 @@ def _pinned_value(key: str, value: Any, previous: str, digests: dict[str, str]) 
 def _run_stage(stage: Stage, module: ModuleType, context: Context) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The summary and the answers of a stage, run now or earlier."""
     folder = context.folder
-    done = _read(folder / "done.json")
+    world = context.world
+    done = world.agree(_read(folder / "done.json") if world.main else None)
     asked = _digest([context.recipe.prompts, context.recipe.max_new_tokens, context.recipe.temperature, context.recipe.seed])
     if done.get("digest") == context.digest:
         summary = _read(folder / "summary.json")
@@ -155,12 +163,19 @@ def _run_stage(stage: Stage, module: ModuleType, context: Context) -> tuple[dict
         if done:
             context.note("its options or inputs changed since it was done; it runs again")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "done.json").unlink(missing_ok=True)
+        if world.size > 1 and not isinstance(stage, PretrainStage):
+            raise TrainError(f"{context.name}: runs in one process; run the recipe without torchrun, what is done stays done")
+        if world.main:
+            (folder / "done.json").unlink(missing_ok=True)
         outcome = module.run(stage, context)
         summary = {"stage": stage.stage, "name": context.name, "format": outcome.format, **outcome.summary}
+        if not world.main:
+            return summary, []
         write_json(folder / "summary.json", summary)
         write_json(folder / "done.json", {"digest": context.digest})
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    if not world.main:
+        return summary, []
     if done.get("digest") != context.digest or done.get("samples") != asked:
         said = _answers(context, summary["format"], stage.speaks)
         write_atomic(folder / "samples.jsonl", "".join(json.dumps(s, ensure_ascii=False) + "\n" for s in said))
@@ -177,6 +192,11 @@ def _answers(context: Context, row_format: str, speaks: bool) -> list[dict[str, 
     if not recipe.prompts or not speaks:
         return []
     folder = context.folder / "model"
+    if row_format == "masked":
+        from train.masked import fill_in
+
+        encoder = models.load(folder, "AutoModelForMaskedLM").to(context.device.type).eval()
+        return [fill_in(encoder, models.load_tokenizer(folder), prompt) for prompt in recipe.prompts]
     model = models.load(folder).to(context.device.type).eval()
     renderer = Renderer(models.load_tokenizer(folder), row_format, max_length=1, too_long="cut")
     return [
@@ -206,8 +226,11 @@ def _digest(content: list[Any]) -> str:
 def checked(recipe: TrainRecipe, folder: Path) -> TrainRecipe:
     """`recipe` with two steps a stage and one evaluation, written to `folder`: what `--check` runs."""
     limits: dict[str, Any] = {"steps": 2, "tokens": None, "minutes": None}
+    # Pretraining stops by itself, and says how long all its steps would take.
     stages = [
-        stage.model_copy(update={key: value for key, value in limits.items() if key in type(stage).model_fields})
+        stage
+        if isinstance(stage, PretrainStage)
+        else stage.model_copy(update={key: value for key, value in limits.items() if key in type(stage).model_fields})
         for stage in recipe.stages
     ]
     return recipe.model_copy(update={"out": str(folder), "stages": stages})

@@ -101,7 +101,7 @@ def run(stage: EvaluateStage, context: Context) -> Outcome:
 def _samples(context: Context, speaker: Speaker) -> list[str]:
     """What the model answers to the prompts of the recipe, as `train.chain` has every stage answer them."""
     recipe = context.recipe
-    options = {"max_new_tokens": recipe.max_new_tokens, "temperature": recipe.temperature, "seed": recipe.seed}
+    options: dict[str, Any] = {"max_new_tokens": recipe.max_new_tokens, "temperature": recipe.temperature, "seed": recipe.seed}
     return [answer(speaker.model, speaker.renderer, prompt, **options)["answer"] for prompt in recipe.prompts]
 
 

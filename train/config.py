@@ -10,15 +10,32 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from train.errors import nearest
+from train.options import (
+    Architecture,
+    Batch,
+    Board,
+    Check,
+    Evaluation,
+    Lora,
+    Optimizer,
+    Options,
+    Precision,
+    PretrainOptimizer,
+    RowFormat,
+    Saving,
+    TuningOptimizer,
+)
 
 __all__ = [
     "REFERENCE",
     "Architecture",
     "Batch",
+    "Board",
     "Chain",
+    "Check",
     "DpoStage",
     "EvaluateStage",
     "Evaluation",
@@ -26,6 +43,7 @@ __all__ = [
     "KtoStage",
     "Lora",
     "Optimizer",
+    "PretrainOptimizer",
     "PretrainStage",
     "RewardSource",
     "RewardStage",
@@ -43,85 +61,6 @@ __all__ = [
 REFERENCE = "stage:"
 """What the name of an earlier stage follows where its model or its rows are meant."""
 
-Precision = Literal["auto", "float32", "bfloat16"]
-RowFormat = Literal["text", "instruction", "chat"]
-
-
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Architecture(_Options):
-    """A Llama-style decoder built from scratch (transformers' LlamaConfig)."""
-
-    layers: int = Field(4, ge=1, description="Transformer blocks.")
-    width: int = Field(256, ge=8, description="Size of the hidden state; a multiple of heads.")
-    heads: int = Field(4, ge=1, description="Attention heads.")
-    kv_heads: int | None = Field(None, ge=1, description="Key/value heads, a divisor of heads; null: as many as heads.")
-    mlp: int | None = Field(None, ge=8, description="Size of the gated MLP; null: 8/3 of width, rounded up to 64s.")
-    context: int = Field(256, ge=8, description="Positions that the model is made for.")
-    rope_theta: float = Field(10000.0, gt=0, description="Base of the rotary position embedding.")
-    tie_embeddings: bool = Field(True, description="Share the input embedding with the output layer.")
-
-    @model_validator(mode="after")
-    def _shapes_fit(self) -> Architecture:
-        if self.width % self.heads or (self.width // self.heads) % 2:
-            raise ValueError(f"width {self.width} must be heads {self.heads} times an even number")
-        if self.kv_heads and self.heads % self.kv_heads:
-            raise ValueError(f"kv_heads {self.kv_heads} must divide heads {self.heads}")
-        return self
-
-
-class Batch(_Options):
-    """How many rows make one step of the optimizer, and how many of them are computed at once."""
-
-    sequences: int = Field(16, ge=1, description="Rows in one step of the optimizer.")
-    micro: int | None = Field(
-        None,
-        ge=1,
-        description="Rows computed at once, a divisor of sequences; null: what suits the device. "
-        "Only memory and speed depend on it: the loss is one sum over all trained tokens of the step.",
-    )
-
-    @model_validator(mode="after")
-    def _micro_divides(self) -> Batch:
-        if self.micro and self.sequences % self.micro:
-            raise ValueError(f"micro {self.micro} must divide sequences {self.sequences}")
-        return self
-
-
-class Optimizer(_Options):
-    """AdamW with a warm-up and a schedule over the length of the stage."""
-
-    lr: float = Field(1e-3, gt=0, description="Highest learning rate.")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the stage over which the rate rises from 0 to lr.")
-    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="Course of the rate after warm-up.")
-    final: float = Field(0.1, ge=0, le=1, description="Rate at the end, as a share of lr (not used by constant).")
-    weight_decay: float = Field(0.1, ge=0, description="Decay of matrices; norms are never decayed.")
-    betas: tuple[float, float] = Field((0.9, 0.95), description="Decay of the two moments of AdamW.")
-    clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0: no clipping.")
-
-
-class TuningOptimizer(Optimizer):
-    """AdamW as it is used on a model that is trained already."""
-
-    lr: float = Field(2e-4, gt=0, description="Highest learning rate.")
-    weight_decay: float = Field(0.0, ge=0, description="Decay of matrices; norms are never decayed.")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="Decay of the two moments of AdamW.")
-
-
-class Evaluation(_Options):
-    """Loss on data held out of training. It is always taken before and after a stage."""
-
-    every: int = Field(0, ge=0, description="Steps between evaluations; 0: only before and after.")
-    sequences: int = Field(64, ge=1, description="Held-out rows at most, spread evenly over what there is.")
-
-
-class Saving(_Options):
-    """Checkpoints that an interrupted stage goes on from."""
-
-    every: int = Field(200, ge=0, description="Steps between checkpoints; 0: only when interrupted.")
-
 
 def _new_or_folder(value: object) -> str:
     return "folder" if isinstance(value, str) else "new"
@@ -131,14 +70,7 @@ NewOrFolder = Annotated[Annotated[Architecture, Tag("new")] | Annotated[str, Tag
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
-class Lora(_Options):
-    """Low-rank adapters (peft): two small matrices beside each linear layer, trained instead of it."""
-
-    rank: int = Field(16, ge=1, description="Rank of the matrices.")
-    alpha: float = Field(32.0, gt=0, description="Scale: what they add is multiplied by alpha / rank.")
-
-
-class _Stage(_Options):
+class _Stage(Options):
     speaks: ClassVar[bool] = True
     """It leaves a model that answers prompts, from which the next stage starts."""
 
@@ -150,9 +82,20 @@ class _Stage(_Options):
 
 
 class PretrainStage(_Stage):
-    """Next-token training on token shards: every token counts, or those that the shards' mask marks."""
+    """Training on token shards, to say the next token or those that are hidden: every token counts, or those that the
+    shards' mask marks."""
 
     stage: Literal["pretrain"] = Field("pretrain", description="Kind of stage.")
+    objective: Literal["causal", "masked"] = Field(
+        "causal", description="causal: each token from those before it; masked: hidden tokens from all around them."
+    )
+    mask_share: float = Field(
+        0.3,
+        gt=0,
+        lt=1,
+        description="Share of tokens that the masked objective asks for; of these, 80 % are shown as the mask token, 10 % as "
+        "a random one and 10 % as they are.",
+    )
     model: NewOrFolder = Field(
         Architecture(),
         description="The shape of a new model; or a folder to go on from; or previous, the stage before.",
@@ -171,8 +114,20 @@ class PretrainStage(_Stage):
         gt=0,
         description="Stop after this many minutes. The first limit reached counts; with none, one pass over the data.",
     )
-    optimizer: Optimizer = Field(Optimizer(), description="AdamW and its schedule.")
+    optimizer: PretrainOptimizer = Field(PretrainOptimizer(), description="Optimizer and schedule.")
     compile: bool = Field(False, description="Compile the model with torch.compile (needs a C++ compiler on a CPU).")
+    parallel: Literal["replicate", "shard"] = Field(
+        "replicate",
+        description="Under torchrun: every process holds the model (DDP), or its share of it (FSDP2), for a model too large "
+        "for one device.",
+    )
+    allow: list[Check] = Field([], description="Checks that may fail without stopping the stage; they warn.")
+
+    @model_validator(mode="after")
+    def _model_fits(self) -> PretrainStage:
+        if self.objective == "masked" and isinstance(self.model, Architecture) and self.model.kv_heads:
+            raise ValueError("model.kv_heads is for decoders; leave it out where the objective is masked")
+        return self
 
     @model_validator(mode="after")
     def _rows_fit(self) -> PretrainStage:
@@ -206,7 +161,7 @@ class SupervisedStage(_Stage):
     lora: Lora | None = Field(None, description="Train small matrices beside the frozen weights; merged at the end.")
 
 
-class RewardSource(_Options):
+class RewardSource(Options):
     """One part of a reward: the score of a reward model, or what a Python function says; times its weight."""
 
     model: str | None = Field(None, description="Folder of a reward model, or stage:NAME of a reward stage.")
@@ -317,7 +272,7 @@ class RlooStage(_Reinforce):
     beta: float = Field(0.05, ge=0, description="Weight of the KL divergence to the model it starts from, in the reward.")
 
 
-class _Rows(_Options):
+class _Rows(Options):
     speaks: ClassVar[bool] = False
 
     name: Name | None = Field(None, description="Name of the stage's folder under out; null: the kind of stage.")
@@ -396,7 +351,7 @@ Stage = Annotated[
 ]
 
 
-class Chain(_Options):
+class Chain(Options):
     """A chain of stages, each starting from the model of the one before. Paths are relative to the working folder."""
 
     seed: int = Field(0, ge=0, description="Seed of everything random: first weights, order of rows, sampling.")
@@ -405,6 +360,7 @@ class Chain(_Options):
     prompts: list[str] = Field([], description="Prompts answered after every stage, side by side in the report.")
     max_new_tokens: int = Field(48, ge=1, description="Longest answer, in tokens.")
     temperature: float = Field(0.0, ge=0, description="Temperature of the answers; 0: the likeliest token each time.")
+    log: list[Board] = Field([], description="Where metrics go beside metrics.jsonl; the package must be installed.")
     stages: list[Stage] = Field(min_length=1, description="What is trained, in order.")
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -257,6 +257,10 @@ class RowBatch:
     inputs: np.ndarray[Any, Any]
     targets: np.ndarray[Any, Any]
     positions: np.ndarray[Any, Any] | None = None
+    counted: np.ndarray[Any, Any] | None = None
+    """bool, of each input: a token that is trained on, and no filling."""
+    places: tuple[tuple[int, int], ...] = ()
+    """Of each row: the pass, and its place in the order of that pass; no two rows of a run have the same."""
 
     @property
     def arrays(self) -> tuple[np.ndarray[Any, Any], ...]:
@@ -267,11 +271,20 @@ class RowBatch:
 class Rows:
     """Rows of a split in an order that only `seed` decides. `cursor` can be saved and set at any time.
 
-    isolate: a document sees none of the others in its row, and its first token is no target. Raises DataError when the split
-    is packed into rows of another length than `sequence`.
+    isolate: a document sees none of the others in its row, and its first token is no target. part: (rank, processes), which
+    share of the rows `next` reads here; all move the cursor past all of them. Raises DataError when the split is packed into
+    rows of another length than `sequence`.
     """
 
-    def __init__(self, split: Split, sequence: int, vocab_size: int, seed: int, isolate: bool = False) -> None:
+    def __init__(
+        self,
+        split: Split,
+        sequence: int,
+        vocab_size: int,
+        seed: int,
+        isolate: bool = False,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
         if split.sequence not in (None, sequence):
             raise DataError(
                 f"{split.files[0].parent}: the {split.name} split is packed into rows of {split.sequence} tokens, sequence is "
@@ -282,28 +295,35 @@ class Rows:
         self.vocab_size = vocab_size
         self.seed = seed
         self.isolate = isolate
+        self.part = part
         self.count = (split.tokens - 1) // sequence if split.sequence is None else len(split.rows) - 1
         self.cursor = Cursor()
         self._order: tuple[int, np.ndarray[Any, Any]] | None = None
 
     def next(self, rows: int) -> RowBatch:
-        """The next `rows` rows; a new pass starts where one ends."""
-        indices = []
-        for _ in range(rows):
+        """The next `rows` rows, or this process's part of them; a new pass starts where one ends."""
+        rank, processes = self.part
+        mine = range(rank * rows // processes, (rank + 1) * rows // processes)
+        indices, places = [], []
+        for i in range(rows):
             if self.cursor.position >= self.count:
                 self.cursor = Cursor(self.cursor.epoch + 1, 0)
-            indices.append(int(self._permutation(self.cursor.epoch)[self.cursor.position]))
+            if i in mine:
+                places.append((self.cursor.epoch, self.cursor.position))
+                indices.append(int(self._permutation(self.cursor.epoch)[self.cursor.position]))
             self.cursor.position += 1
-        return self.take(indices)
+        return replace(self.take(indices), places=tuple(places))
 
     def spread(self, rows: int) -> RowBatch:
         """At most `rows` rows spread evenly over the split, always the same ones: for held-out loss."""
-        return self.take(np.unique(np.linspace(0, self.count - 1, min(rows, self.count)).round().astype(np.int64)).tolist())
+        indices = np.unique(np.linspace(0, self.count - 1, min(rows, self.count)).round().astype(np.int64)).tolist()
+        return replace(self.take(indices), places=tuple((0, i) for i in indices))
 
     def take(self, indices: list[int]) -> RowBatch:
         """These rows of the split, in the order of its documents. O(tokens)."""
         ids = np.zeros((len(indices), self.sequence + 1), np.int64)
         targets = np.full((len(indices), self.sequence), IGNORE)
+        counted = np.zeros(targets.shape, bool)
         # Where a document begins, or the filling does; the row does in any case.
         begins = np.zeros(ids.shape, bool)
         begins[:, 0] = True
@@ -311,8 +331,11 @@ class Rows:
             start, length = self._place(index)
             ids[i, :length] = self.split.read(start, length)
             targets[i, : length - 1] = ids[i, 1:length]
+            counted[i, :length] = True
             if self.split.trained is not None:
-                targets[i, : length - 1][~self.split.mask(start + 1, length - 1)] = IGNORE
+                mask = self.split.mask(start, length)
+                targets[i, : length - 1][~mask[1:]] = IGNORE
+                counted[i, :length] = mask[: self.sequence]
             if self.isolate:
                 documents = self.split.documents
                 first, last = np.searchsorted(documents, (start, start + length))
@@ -324,7 +347,7 @@ class Rows:
             targets[begins[:, 1:]] = IGNORE
             place = np.arange(self.sequence)
             positions = place - np.maximum.accumulate(np.where(begins[:, :-1], place, 0), axis=1)
-        return RowBatch(np.ascontiguousarray(ids[:, :-1]), targets, positions)
+        return RowBatch(np.ascontiguousarray(ids[:, :-1]), targets, positions, counted)
 
     def _place(self, index: int) -> tuple[int, int]:
         """Where in the stream a row begins, and its tokens."""

@@ -53,7 +53,8 @@ class Device:
 
 
 def open_device(wanted: str, threads: int | None) -> Device:
-    """The device called `wanted` (auto, cpu, cuda), with `threads` threads on the CPU (None: all cores we may use).
+    """The device called `wanted` (auto, cpu, cuda), with `threads` threads on the CPU (None: this process's part of
+    the cores we may use).
 
     Raises TrainError when CUDA is wanted and there is none.
     """
@@ -63,5 +64,6 @@ def open_device(wanted: str, threads: int | None) -> Device:
     if wanted == "cuda" and not available:
         raise TrainError("device: cuda, but torch sees no CUDA device here; set device to auto or cpu")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(threads or cores)
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(threads or max(1, cores // together))
     return Device("cuda" if available and wanted != "cpu" else "cpu")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from train.device import Device
+from train.model import positions
 
 if TYPE_CHECKING:
     import torch
@@ -50,9 +51,15 @@ def loss_sum(
     return functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum")
 
 
-def heldout_loss(model: torch.nn.Module, batches: Iterable[tuple[torch.Tensor, ...]], device: Device, precision: str) -> Loss:
+def heldout_loss(
+    model: torch.nn.Module,
+    batches: Iterable[tuple[torch.Tensor, ...]],
+    device: Device,
+    precision: str,
+    summed: Callable[..., torch.Tensor] = loss_sum,
+) -> Loss:
     """Loss of `model` over batches of (inputs, targets), or (inputs, targets, positions), without gradients; the model is
-    left in training mode or not as it was."""
+    left in training mode or not as it was. summed: the loss of a batch, where it is not that of the next token."""
     import torch
 
     training = model.training
@@ -60,7 +67,7 @@ def heldout_loss(model: torch.nn.Module, batches: Iterable[tuple[torch.Tensor, .
     nats, tokens = 0.0, 0
     with torch.no_grad(), device.autocast(precision):
         for batch in batches:
-            nats += float(loss_sum(model, *map(device.move, batch)))
+            nats += float(summed(model, *map(device.move, batch)))
             tokens += int((batch[1] != -100).sum())
     model.train(training)
     return Loss(nats, tokens)
@@ -76,7 +83,8 @@ def answer(
     import torch
 
     ids = torch.tensor([renderer.prompt(prompt)], device=model.device)
-    room = model.config.max_position_embeddings - ids.shape[1]
+    most = positions(model)
+    room = max_new_tokens if most is None else most - ids.shape[1]
     if room < 1:
         return {"prompt": prompt, "answer": "", "tokens": 0, "ended": False, "note": "the prompt fills the context"}
     torch.manual_seed(seed)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from train.data import Cursor, Rows
+from train.masked import MaskedRows
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,7 @@ class Loader:
     another loader, that one goes on with the very next row. Use it in a `with` block, or the thread goes on.
     """
 
-    def __init__(self, rows: Rows, each: int, pinned: bool = False) -> None:
+    def __init__(self, rows: Rows | MaskedRows, each: int, pinned: bool = False) -> None:
         self.rows = rows
         self.each = each
         self.pinned = pinned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,18 @@ __all__ = [
     "build",
     "load",
     "load_reward",
+    "load_sketch",
     "load_tokenizer",
     "memory_estimate",
     "model_fingerprint",
     "padded_vocab",
+    "positions",
     "save",
+    "sketch",
 ]
+
+
+PAD = "<|pad|>"
 
 
 def padded_vocab(size: int) -> int:
@@ -32,9 +39,10 @@ def padded_vocab(size: int) -> int:
     return (size + 63) // 64 * 64
 
 
-def load_tokenizer(folder: str | Path) -> Any:
+def load_tokenizer(folder: str | Path, add_pad: bool = False) -> Any:
     """The tokenizer in `folder`. Raises DataError when it has no end or padding token, or pads with the end token.
 
+    add_pad: one that has no padding token of its own is given PAD behind its last id, as base models need: their ids stay.
     A model that pads with its end token is taught to ignore it, and never stops
     (huggingface/trl issues 1623 and 3091; huggingface/transformers issue 48016).
     """
@@ -47,6 +55,8 @@ def load_tokenizer(folder: str | Path) -> Any:
     where = f"{folder}/tokenizer_config.json"
     if tokenizer.eos_token_id is None:
         raise DataError(f"{where}: names no eos_token, so a model could not learn to stop")
+    if add_pad and tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
+        tokenizer.add_special_tokens({"pad_token": PAD})
     if tokenizer.pad_token_id is None:
         raise DataError(f"{where}: names no pad_token; add a token of its own for padding")
     if tokenizer.pad_token_id == tokenizer.eos_token_id:
@@ -54,39 +64,45 @@ def load_tokenizer(folder: str | Path) -> Any:
     return tokenizer
 
 
-def build(shape: Architecture, vocab_size: int, tokenizer: Any, seed: int) -> Any:
-    """A new Llama (transformers.LlamaForCausalLM) of `shape`, float32, its weights drawn with `seed`."""
+def build(shape: Architecture, vocab_size: int, tokenizer: Any, seed: int, masked: bool = False) -> Any:
+    """A new Llama (transformers.LlamaForCausalLM) of `shape`, or a ModernBert (ModernBertForMaskedLM) where `masked`;
+    float32, its weights drawn with `seed`."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM, ModernBertConfig, ModernBertForMaskedLM
 
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=padded_vocab(max(vocab_size, len(tokenizer))),
-        hidden_size=shape.width,
-        intermediate_size=shape.mlp or (shape.width * 8 // 3 + 63) // 64 * 64,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads or shape.heads,
-        max_position_embeddings=shape.context,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
-        tie_word_embeddings=shape.tie_embeddings,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return LlamaForCausalLM(config)
+    common = {
+        "vocab_size": padded_vocab(max(vocab_size, len(tokenizer))),
+        "hidden_size": shape.width,
+        "intermediate_size": shape.mlp or shape.default_mlp(masked),
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "max_position_embeddings": shape.context,
+        "tie_word_embeddings": shape.tie_embeddings,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    rope = {"rope_type": "default", "rope_theta": shape.rope_theta}
+    if masked:
+        ends = {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
+        return ModernBertForMaskedLM(ModernBertConfig(**common, **ends, rope_parameters={"full_attention": rope}))
+    return LlamaForCausalLM(LlamaConfig(**common, num_key_value_heads=shape.kv_heads or shape.heads, rope_parameters=rope))
 
 
-def load(folder: str | Path) -> Any:
-    """The causal model in `folder`, float32 (the master weights that the optimizer moves). Raises DataError."""
+def load(folder: str | Path, auto: str = "AutoModelForCausalLM") -> Any:
+    """The model in `folder` as transformers' class `auto` reads it, float32 (the master weights that the optimizer moves).
+
+    Raises DataError.
+    """
     import torch
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
 
     if not (Path(folder) / "config.json").is_file():
         raise DataError(f"{folder}: is no folder of a model (it has no config.json)")
     try:
-        return AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32, local_files_only=True)
+        return getattr(transformers, auto).from_pretrained(str(folder), dtype=torch.float32, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise DataError(f"{folder}: the model cannot be loaded ({' '.join(str(error).split())[:300]})") from error
 
@@ -121,10 +137,40 @@ def load_reward(folder: str | Path, tokenizer: Any, *, head: bool, seed: int = 0
     return model
 
 
-def save(model: Any, tokenizer: Any, folder: Path, stop_ids: list[int] | None) -> None:
+def sketch(make: Callable[[], Any]) -> Any:
+    """The model that `make` makes, without memory for its weights."""
+    import torch
+
+    with torch.device("meta"):
+        return make()
+
+
+def positions(model: Any) -> int | None:
+    """Positions that `model` is made for; None: it says nothing of that, as one without attention."""
+    found: int | None = getattr(model.config, "max_position_embeddings", None)
+    return found
+
+
+def load_sketch(folder: str | Path, auto: str = "AutoModelForCausalLM") -> Any:
+    """The model in `folder` without its weights. Raises DataError."""
+    import transformers
+
+    if not (Path(folder) / "config.json").is_file():
+        raise DataError(f"{folder}: is no folder of a model (it has no config.json)")
+    try:
+        config = transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        return sketch(lambda: getattr(transformers, auto).from_config(config))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{folder}: the model cannot be loaded ({' '.join(str(error).split())[:300]})") from error
+
+
+def save(
+    model: Any, tokenizer: Any, folder: Path, stop_ids: list[int] | None, weights: dict[str, torch.Tensor] | None = None
+) -> None:
     """Write model, tokenizer and generation_config.json to `folder`, all of it or nothing.
 
-    Generation stops at `stop_ids`, none of which may be the padding token; None: the model generates nothing.
+    Generation stops at `stop_ids`, none of which may be the padding token; None: the model generates nothing. weights: the
+    whole ones of a sharded model.
     """
     from safetensors import SafetensorError
     from transformers import GenerationConfig
@@ -138,7 +184,7 @@ def save(model: Any, tokenizer: Any, folder: Path, stop_ids: list[int] | None) -
     fresh = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        model.save_pretrained(fresh)
+        model.save_pretrained(fresh, state_dict=weights)
         tokenizer.save_pretrained(fresh)
         for file in fresh.iterdir():
             descriptor = os.open(file, os.O_RDONLY)
@@ -167,6 +213,17 @@ class Memory:
     @property
     def total(self) -> int:
         return self.states + self.activations + self.logits
+
+    def spread(self, processes: int) -> Memory:
+        """Of each of the processes that weights, gradients and moments are spread over."""
+        return Memory(self.states // processes, self.activations, self.logits)
+
+    def text(self, micro: int) -> str:
+        """For a person, at `micro` rows at once."""
+        return (
+            f"about {self.total / 2**20:,.0f} MiB ({self.states / 2**20:,.0f} weights and optimizer, "
+            f"{self.activations / 2**20:,.0f} activations, {self.logits / 2**20:,.0f} logits) at {micro} rows at once"
+        )
 
 
 def memory_estimate(model: torch.nn.Module, rows: int, sequence: int, bfloat16: bool) -> Memory:

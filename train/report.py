@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from train.boards import Boards
 
 from train.measures import LANGUAGE, measures, side_by_side
 
@@ -30,6 +34,8 @@ class Reporter:
                 return
             self._last_step = now
         line = json.dumps({"event": event, **fields}, ensure_ascii=False) if self.events else _plain(event, fields)
+        if event == "example" and self.stream.isatty():
+            line = re.sub("⟦.*?⟧", "\x1b[32m\\g<0>\x1b[0m", line, flags=re.DOTALL)  # green: what is trained on
         self.stream.write(line + "\n")
         self.stream.flush()
 
@@ -56,12 +62,19 @@ def _plain(event: str, fields: dict[str, Any]) -> str:
 
 
 class Metrics:
-    """metrics.jsonl: one line a step or evaluation. Opened at `step`, it forgets what was written after it."""
+    """metrics.jsonl: one line a step or evaluation. Opened at `step`, it forgets what was written after it.
 
-    def __init__(self, file: Path, step: int) -> None:
+    boards: who else is told; file None: nobody is, as in all processes of a run but one.
+    """
+
+    def __init__(self, file: Path | None, step: int, boards: Boards | None = None) -> None:
         kept = []
+        self._stream: IO[str] | None = None
+        self._boards = boards
         self.last: dict[str, Any] = {}
         """The last step that is kept, as it was written."""
+        if file is None:
+            return
         if step and file.exists():
             for line in file.read_text(encoding="utf-8").splitlines():
                 try:
@@ -76,12 +89,18 @@ class Metrics:
 
     def write(self, **fields: Any) -> None:
         """Add one line."""
-        self._stream.write(json.dumps(fields) + "\n")
-        self._stream.flush()
+        if self._stream is not None:
+            self._stream.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            self._stream.flush()
+        if self._boards is not None:
+            self._boards.write(fields)
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        if self._stream is not None:
+            self._stream.close()
+        if self._boards is not None:
+            self._boards.close()
 
 
 def write_atomic(file: Path, text: str) -> None:

@@ -12,15 +12,20 @@ from typing import Any
 
 from train.config import REFERENCE, TrainRecipe
 from train.device import Device
-from train.report import Reporter
+from train.distributed import ALONE, World
+from train.report import Metrics, Reporter
 
 __all__ = ["Context", "Interrupts", "Outcome"]
 
 
 class Interrupts:
-    """Ctrl-C and SIGTERM. Inside `held()` the first one only sets `asked`, so that a step is finished and saved."""
+    """Ctrl-C and SIGTERM. Inside `held()` the first one only sets `asked`, so that a step is finished and saved.
 
-    def __init__(self) -> None:
+    patient: later ones do nothing there, as under torchrun, which passes a Ctrl-C on to processes that have had it already.
+    """
+
+    def __init__(self, patient: bool = False) -> None:
+        self._patient = patient
         self.asked = False
         self._held = False
 
@@ -30,7 +35,7 @@ class Interrupts:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._held and not self.asked:
+        if self._held and (self._patient or not self.asked):
             self.asked = True
             return
         raise KeyboardInterrupt
@@ -62,6 +67,8 @@ class Context:
     interrupts: Interrupts
     check: bool
     """Read all data and show examples, as `--check` does."""
+    world: World = ALONE
+    """The processes that run the stage together."""
 
     def source(self, model: str) -> Path:
         """The folder that `model` (previous, stage:NAME, or a folder) means."""
@@ -75,6 +82,18 @@ class Context:
             str(Path(self.recipe.out) / name.removeprefix(REFERENCE) / "data") if name.startswith(REFERENCE) else name
             for name in ([data] if isinstance(data, str) else data)
         ]
+
+    def metrics(self, step: int, file: str = "metrics.jsonl") -> Metrics:
+        """A file of lines by step in the stage's folder, opened at `step`; metrics.jsonl goes to the recipe's boards too."""
+        if not self.world.main:
+            return Metrics(None, step)
+        boards = None
+        if self.recipe.log and file == "metrics.jsonl" and not self.check:
+            from train.boards import Boards
+
+            options = self.recipe.model_dump(mode="json", exclude={"stages", "prompts"})
+            boards = Boards(self.recipe.log, self.folder, f"{self.folder.parent.name}/{self.name}", options)
+        return Metrics(self.folder / file, step, boards)
 
     def warn(self, message: str) -> None:
         """Say what a person should look at."""

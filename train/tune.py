@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from train.errors import Interrupted, TrainError
 from train.follow import Tuned, Watch, last_checkpoint
 from train.optimizer import build_optimizer, rate
-from train.report import Metrics
 from train.stage import Context
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class Tuning:
             optimizer, lambda step: rate(stage.optimizer, min(1.0, (step + 1) / steps))
         )
         self.optimizers = (optimizer, schedule)
-        self.metrics = Metrics(context.folder / "metrics.jsonl", start)
+        self.metrics = context.metrics(start)
         self.watch = Watch(stage, context, self.metrics, evaluate, steps)
 
     def arguments(self, micro: int, accumulate: int) -> dict[str, Any]:
@@ -63,7 +62,7 @@ class Tuning:
             "gradient_checkpointing": False,
             "save_strategy": "steps" if stage.save.every else "no",
             "save_steps": stage.save.every or self.steps,
-            "save_total_limit": 2,
+            "save_total_limit": stage.save.keep,
             "logging_strategy": "steps",
             "logging_steps": 1,
             "logging_nan_inf_filter": False,

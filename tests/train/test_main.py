@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,7 +103,10 @@ def test_check_tries_everything_and_keeps_nothing(
 ) -> None:
     assert main([write(tmp_path, chain), "--check"]) == 0
     said = capsys.readouterr().out
-    assert "43,168 parameters; about " in said
+    assert "43,168 parameters" in said
+    for name in ("memory", "end", "pad", "overlap", "accumulation", "fresh_loss", "reload"):
+        assert f"pretrain: check {name}: " in said
+    assert re.search(r"\d s a step, 24 steps: about \d+ s", said)
     assert said.count("⟦the ") >= 3
     assert "<|assistant|>⟦the " in said
     assert "steps 2" in said

@@ -216,6 +216,8 @@ def packed_recipe(recipe: dict[str, Any], shards: Path, tokenizer: Any, tmp_path
     header = json.loads((folder / "tokens.json").read_text())
     (folder / "tokens.json").write_text(json.dumps({**header, "eos_id": opened.eos_id}))
     recipe["stages"][0] |= {"data": str(folder), "isolate_documents": True, "eval": {"every": 13}, "save": {"every": 10}}
+    # The halves of sentences end in the middle of them.
+    recipe["stages"][0]["allow"] = ["end"]
     return recipe
 
 

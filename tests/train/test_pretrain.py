@@ -194,12 +194,14 @@ def test_models_and_shards_that_do_not_fit_are_refused(run: Run, recipe: dict[st
     longer = recipe | {"out": str(tmp_path / "b"), "stages": [recipe["stages"][0] | {"model": made, "sequence": 65}]}
     with pytest.raises(DataError, match="is made for 64 positions, sequence is 65"):
         run(longer)
-    tokenizer = json.loads((Path(made) / "tokenizer.json").read_text())
+    whole = (Path(made) / "tokenizer.json").read_text()
+    tokenizer = json.loads(whole)
     vocab = tokenizer["model"]["vocab"]
     vocab["!"], vocab["#"] = vocab["#"], vocab["!"]
     (Path(made) / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(DataError, match="its tokenizer is not the one that wrote"):
         run(recipe | {"out": str(tmp_path / "c"), "stages": [recipe["stages"][0] | {"model": made}]})
+    (Path(made) / "tokenizer.json").write_text(whole)
     (Path(made) / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(DataError, match="the model cannot be loaded"):
         run(recipe | {"out": str(tmp_path / "d"), "stages": [recipe["stages"][0] | {"model": made}]})
