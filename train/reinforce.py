@@ -68,7 +68,7 @@ def run(stage: GrpoStage | RlooStage, context: Context) -> Outcome:
             "after": after.mean,
             "better": "higher",
         },
-        "reward_gain_interval": bootstrap(gains, context.recipe.seed),
+        "reward_gain_interval": list(bootstrap(gains, context.recipe.seed)),
         "kl": divergence(saved, reference, after.rows, context.device, stage.precision, stage.temperature),
         "ended_before": before.ended,
         "ended_after": after.ended,

@@ -19,6 +19,9 @@ __all__ = ["about", "group_id", "inputs", "prompt_member", "run"]
 WINDOW = 64
 """Prompts that are answered between two writes."""
 
+CHECKED = 64
+"""Prompts that `--check` answers: enough for later stages to have some to hold out."""
+
 SAID = {
     "id", "text", "messages", "instruction", "prompt", "chosen", "rejected", "output", "answer", "answers", "completion",
     "label", "rank", "score", "margin", "group_id", "ended",
@@ -65,7 +68,9 @@ def run(stage: SampleStage, context: Context) -> Outcome:
             for i, one in enumerate(batch)
         ]
 
-    most = 4 if context.check else stage.prompts or len(prompts.train)
+    most = stage.prompts or len(prompts.train)
+    if context.check:
+        most = min(most, CHECKED)
     count = in_windows(context.folder / "data" / "rows.jsonl", spread(prompts.train, most), WINDOW, work, context)
     (context.folder / "data" / "rows.json").unlink(missing_ok=True)
     summary = {

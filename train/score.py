@@ -18,7 +18,7 @@ from train.errors import DataError, TrainError
 from train.groups import Group, outside, read_groups
 from train.rewards import Asked, open_judges, total
 from train.rows import fingerprint, list_files
-from train.sample import about, group_id, prompt_member
+from train.sample import CHECKED, about, group_id, prompt_member
 from train.stage import Context, Outcome
 
 __all__ = ["inputs", "run"]
@@ -49,7 +49,7 @@ def run(stage: ScoreStage, context: Context) -> Outcome:
 
     groups: Iterator[Group] = read_groups(data)
     if context.check:
-        groups = (group for group, _ in zip(groups, range(8), strict=False))
+        groups = (group for group, _ in zip(groups, range(CHECKED), strict=False))
     file = context.folder / "scores.jsonl"
     in_windows(file, groups, WINDOW, work, context)
     made = _Made(stage)

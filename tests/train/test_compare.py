@@ -53,7 +53,7 @@ def test_a_model_against_itself_is_a_tie(run: Run, comparing: dict[str, Any], sp
     comparing["stages"][0] |= {"models": [speaker, speaker], "temperature": 1.0, "text": None}
     first, second = run(comparing)["stages"][0]["compared"]
     assert first["reward"] == second["reward"]
-    assert (second["win_rate"], second["interval"]) == (0.5, (0.5, 0.5))
+    assert (second["win_rate"], second["interval"]) == (0.5, [0.5, 0.5])
     assert (first["model"], second["model"]) == ("supervised (1)", "supervised (2)")
 
 

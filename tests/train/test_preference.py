@@ -84,7 +84,14 @@ def test_kto_learns_from_labels_pairs_and_ranks(run: Run, preferring: dict[str, 
         assert stage["implicit_reward_accuracy"] > 0.8
 
 
-@pytest.mark.parametrize("kind", [{"stage": "dpo"}, {"stage": "kto"}, {"stage": "dpo", "lora": {"rank": 4}}])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"stage": "dpo"},
+        pytest.param({"stage": "kto"}, marks=pytest.mark.slow),
+        pytest.param({"stage": "dpo", "lora": {"rank": 4}}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_broken_off_run_goes_on_with_the_same_losses(
     run: Run, preferring: dict[str, Any], tmp_path: Path, kind: dict[str, Any]
 ) -> None:
