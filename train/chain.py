@@ -12,7 +12,6 @@ from typing import Any
 from train import model as models
 from train.boards import need_boards
 from train.config import (
-    REFERENCE,
     DpoStage,
     EvaluateStage,
     GrpoStage,
@@ -25,12 +24,12 @@ from train.config import (
     Stage,
     SupervisedStage,
     TrainRecipe,
-    references,
 )
 from train.device import open_device
 from train.distributed import open_world
 from train.errors import TrainError
 from train.evaluate import answer
+from train.references import REFERENCE, references
 from train.render import Renderer
 from train.report import Reporter, markdown, write_atomic, write_json
 from train.rewards import function_fingerprint

@@ -7,7 +7,6 @@ A new kind of stage is one class here, one line in `Stage`, and one file with it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
@@ -28,9 +27,9 @@ from train.options import (
     Saving,
     TuningOptimizer,
 )
+from train.references import references
 
 __all__ = [
-    "REFERENCE",
     "Architecture",
     "Batch",
     "Board",
@@ -54,12 +53,8 @@ __all__ = [
     "Stage",
     "SupervisedStage",
     "TrainRecipe",
-    "references",
     "schema_text",
 ]
-
-REFERENCE = "stage:"
-"""What the name of an earlier stage follows where its model or its rows are meant."""
 
 
 def _new_or_folder(value: object) -> str:
@@ -337,18 +332,10 @@ class EvaluateStage(_Rows):
 
 
 Stage = Annotated[
-    PretrainStage
-    | SupervisedStage
-    | RewardStage
-    | DpoStage
-    | KtoStage
-    | GrpoStage
-    | RlooStage
-    | SampleStage
-    | ScoreStage
+    PretrainStage | SupervisedStage | RewardStage | DpoStage | KtoStage | GrpoStage | RlooStage | SampleStage | ScoreStage
     | EvaluateStage,
     Field(discriminator="stage"),
-]
+]  # fmt: skip
 
 
 class Chain(Options):
@@ -397,19 +384,6 @@ class TrainRecipe(Chain):
     )
 
     out: str = Field(description="Folder of the chain: out/NAME per stage, summary.json and report.md.")
-
-
-def references(value: Any) -> Iterator[str]:
-    """Names of the stages that `stage:NAME` strings anywhere in the options point to, in order."""
-    match value:
-        case str() if value.startswith(REFERENCE):
-            yield value.removeprefix(REFERENCE)
-        case dict():
-            for item in value.values():
-                yield from references(item)
-        case list() | tuple():
-            for item in value:
-                yield from references(item)
 
 
 def schema_text() -> str:

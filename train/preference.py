@@ -60,6 +60,8 @@ def run(stage: DpoStage | KtoStage, context: Context) -> Outcome:
     if context.check:
         for text in data.shown:
             context.report.emit("example", name=context.name, message=text)
+    if labels:
+        _both_labels(stage, data)
     held = _Heldout(stage, context, data.heldout, reference)
     check_reference(model, reference, held.rows[:CHECKED], context.device, stage.precision)
     watch, model = _train(stage, context, data, model, reference, tokenizer, lambda some: held.measure(some)["loss"])
@@ -91,6 +93,14 @@ def run(stage: DpoStage | KtoStage, context: Context) -> Outcome:
         **data.counts(),
     }
     return Outcome(summary, "chat" if data.renderer.templated else "instruction")
+
+
+def _both_labels(stage: DpoStage | KtoStage, data: Choices) -> None:
+    """Raises DataError unless there are good and bad answers on both sides."""
+    for side, rankings in (("train on", data.train), ("hold out", data.heldout)):
+        for label, wanted in ((True, "good"), (False, "bad")):
+            if not any(label in one.labels for one in rankings):
+                raise DataError(f"{stage.data}: there is no {wanted} answer to {side}; KTO learns from both kinds")
 
 
 class _Heldout:
@@ -127,8 +137,7 @@ class _Heldout:
             good, bad = ([reward[pair[side]] for pair in self.pairs] for side in (0, 1))
             right = [_right(g - b) for g, b in zip(good, bad, strict=True)]
             loss = math.fsum(self._pair_loss(*pair, reward) for pair in self.pairs) / len(self.pairs)
-        accuracy = math.fsum(right) / len(right) if right else math.nan
-        return {"loss": loss, "accuracy": accuracy, "good": _mean(good), "bad": _mean(bad)}
+        return {"loss": loss, "accuracy": _mean(right), "good": _mean(good), "bad": _mean(bad)}
 
     def _pair_loss(self, better: int, worse: int, reward: list[float]) -> float:
         stage = self.stage
@@ -245,4 +254,4 @@ def _right(difference: float) -> float:
 
 
 def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
+    return math.fsum(values) / len(values)

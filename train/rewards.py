@@ -112,7 +112,7 @@ class _Model:
         self._model = models.load_reward(folder, tokenizer, head=True).to(context.device.type).eval()
         room = self._model.config.max_position_embeddings
         self.renderer: Renderer = renderer_of(tokenizer, min(max_length, room))
-        self._device, self._precision, self._folder = context.device, precision, folder
+        self._device, self._precision = context.device, precision
 
     def __call__(self, asked: Sequence[Asked]) -> list[float | None]:
         ids: list[list[int]] = []
@@ -122,8 +122,6 @@ class _Model:
             ids.append([] if dropped else [*choice.prompt, *choice.answers[0].ids])
         scored = [i for i, one in enumerate(ids) if one]
         scores = score_ids(self._model, [ids[i] for i in scored], self._device, self._precision)
-        if any(not math.isfinite(score) for score in scores):
-            raise TrainError(f"{self._folder}: scores an answer with a number that is not finite; train it again")
         found: list[float | None] = [None] * len(ids)
         for i, score in zip(scored, scores, strict=True):
             found[i] = score
@@ -131,7 +129,10 @@ class _Model:
 
 
 def score_ids(model: Any, rows: Sequence[Sequence[int]], device: Device, precision: str) -> list[float]:
-    """The scores of texts as ids, in order. Sorted by length inside, so that little is padded. O(rows log rows)."""
+    """The scores of texts as ids, in order. Sorted by length inside, so that little is padded. O(rows log rows).
+
+    Raises TrainError for a score that is no finite number.
+    """
     import torch
 
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
@@ -150,4 +151,7 @@ def score_ids(model: Any, rows: Sequence[Sequence[int]], device: Device, precisi
             logits = model(input_ids=device.move(ids), attention_mask=device.move(mask)).logits
             for row, score in zip(batch, logits[:, 0].float().tolist(), strict=True):
                 scores[row] = score
+    if not all(map(math.isfinite, scores)):
+        where = model.config.name_or_path or "the reward model"
+        raise TrainError(f"{where}: gives a score that is no finite number; its weights are broken, train it again")
     return scores

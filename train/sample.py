@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from train.append import in_windows
@@ -49,14 +50,12 @@ def run(stage: SampleStage, context: Context) -> Outcome:
     prompts = read_prompts(context.rows(stage.data), speaker.renderer, longest, split=stage.split)
     context.note(prompts.told())
     model = source.parent.name if source.name == "model" else source.name
-    ended: list[bool] = []
 
     def work(window: int, batch: list[Prompt]) -> list[Any]:
         asked = [one.ids for one in batch for _ in range(stage.answers)]
         seed = int.from_bytes(hashlib.blake2b(f"{context.recipe.seed} {window}".encode(), digest_size=4).digest(), "little")
         said = speaker.answers(asked, stage.max_new_tokens, stage.temperature, seed)
         answers = [{"text": speaker.text(one), "ended": speaker.ended(one)} for one in said]
-        ended.extend(bool(one["ended"]) for one in answers)
         return [
             {
                 "group_id": group_id(one.turns),
@@ -71,16 +70,23 @@ def run(stage: SampleStage, context: Context) -> Outcome:
     most = stage.prompts or len(prompts.train)
     if context.check:
         most = min(most, CHECKED)
-    count = in_windows(context.folder / "data" / "rows.jsonl", spread(prompts.train, most), WINDOW, work, context)
-    (context.folder / "data" / "rows.json").unlink(missing_ok=True)
+    file = context.folder / "data" / "rows.jsonl"
+    count = in_windows(file, spread(prompts.train, most), WINDOW, work, context)
+    file.with_suffix(".json").unlink(missing_ok=True)
     summary = {
         "rows_in": prompts.rows_in,
         "rows_dropped": dict(sorted(prompts.dropped.items())),
         "rows_out": count,
         "answers": count * stage.answers,
-        "answers_ended": sum(ended) / len(ended) if len(ended) == count * stage.answers else None,
+        "answers_ended": _ended(file) / (count * stage.answers),
     }
     return Outcome(summary, "")
+
+
+def _ended(file: Path) -> int:
+    """How many answers in `file` ended by themselves."""
+    with file.open(encoding="utf-8") as stream:
+        return sum(answer["ended"] for line in stream for answer in json.loads(line)["answers"])
 
 
 def prompt_member(turns: Turns) -> dict[str, Any]:

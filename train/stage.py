@@ -10,9 +10,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from train.config import REFERENCE, TrainRecipe
+from train.config import TrainRecipe
 from train.device import Device
 from train.distributed import ALONE, World
+from train.references import REFERENCE
 from train.report import Metrics, Reporter
 
 __all__ = ["Context", "Interrupts", "Outcome"]

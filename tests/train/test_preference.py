@@ -124,6 +124,25 @@ def test_a_reference_that_is_another_model_stops_the_run(base: str) -> None:
         check_reference(one, other, rows, Device("cpu"), "float32")
 
 
+def test_broken_weights_are_one_line(run: Run, preferring: dict[str, Any], base: str, tmp_path: Path) -> None:
+    import torch
+
+    from train.model import load, load_tokenizer, save
+
+    model = load(base)
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight.fill_(math.nan)
+    save(model, load_tokenizer(base), tmp_path / "broken", [2])
+    for stage, message in (("dpo", "the reference is not the model"), ("reward", "gives a score that is no finite number")):
+        options = preferring["stages"][0] | {"stage": stage, "model": str(tmp_path / "broken")}
+        with pytest.raises(TrainError, match=message):
+            run(preferring | {"stages": [options]})
+    # Or they break on the way.
+    wild = preferring["stages"][0] | {"stage": "reward", "optimizer": {"lr": 1e30, "clip": 0, "warmup": 0}}
+    with pytest.raises(TrainError, match=r"reward: at step . the loss is"):
+        run(preferring | {"stages": [wild]})
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
@@ -131,6 +150,7 @@ def test_a_reference_that_is_another_model_stops_the_run(base: str) -> None:
         (pairs_of(ranked(9, 1)), {"max_length": 12}, "dropped: 9 too_long"),
         (pairs_of(ranked(9, 1)), {"max_length": 65}, "is made for 64 positions, max_length is 65"),
         ([{"instruction": "a", "output": "b"}], {"stage": "kto"}, "its answers have no label, rank or score"),
+        ([{"instruction": str(i), "output": "b", "label": True} for i in range(20)], {"stage": "kto"}, "is no bad answer"),
         ([{"instruction": "a", "output": "b", "label": "yes"}], {"stage": "kto"}, "label is 'yes', not true or false"),
     ],
 )
