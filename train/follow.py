@@ -24,10 +24,10 @@ Tuned = SupervisedStage | RewardStage | DpoStage | KtoStage | GrpoStage | RlooSt
 """The stages that a trainer of TRL or transformers runs."""
 
 TOLD = (
-    "accuracy", "score_mean", "score_std", "rewards/accuracies", "rewards/margins", "rewards/chosen", "rewards/rejected",
-    "reward", "reward_std", "kl", "completions/mean_length", "completions/clipped_ratio", "frac_reward_zero_std", "entropy",
+    "accuracy", "score_mean", "score_std", "reward", "reward_std", "kl", "completions/mean_length", "completions/clipped_ratio",
+    "frac_reward_zero_std", "entropy",
 )  # fmt: skip
-"""What of a trainer's own measures is written to metrics.jsonl."""
+"""What of a trainer's own measures is written to metrics.jsonl, beside all that begins with rewards/."""
 
 MARK = "complete"
 """File in a checkpoint folder, written last: the digest that the checkpoint belongs to. Trainer saves into the final
@@ -85,7 +85,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             )
             control.should_training_stop, control.should_save = True, False
             return
-        told = {name.replace("/", "_"): logs[name] for name in TOLD if name in logs}
+        told = {name.replace("/", "_"): value for name, value in logs.items() if name in TOLD or name.startswith("rewards/")}
         self.metrics.write(**line, loss=logs["loss"], gradient_norm=logs["grad_norm"], **told)
         self.context.report.emit(
             "step",

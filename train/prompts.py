@@ -77,7 +77,9 @@ def read_prompts(
     if not found.train or (heldout is not None and not found.heldout):
         side = "answer" if heldout is None else "train on" if not found.train else "hold out"
         drops = ", ".join(f"{n} {reason}" for reason, n in found.dropped.items()) or "none"
-        raise DataError(f"{data}: no prompt left to {side} of {found.rows_in} rows (dropped: {drops}); look at max_length")
+        raise DataError(
+            f"{data}: no prompt left to {side} of {found.rows_in} rows (dropped: {drops}); look at max_length and split"
+        )
     return found
 
 
