@@ -54,10 +54,13 @@ def finish(run: RunStats) -> int:
 
 
 def _models(stats: dict[str, Any]) -> list[str]:
-    """Held-out losses of the trained stages."""
+    """What the trained stages are judged by, on data held out of training."""
     lines = []
     for stage in stats.get("results", {}).get("train", {}).get("stages", []):
-        before, after = stage.get("loss_before"), stage.get("loss_after")
-        if before is not None and after is not None:
+        measure = stage.get("measure")
+        if measure is None and stage.get("loss_before") is not None and stage.get("loss_after") is not None:
+            before, after = stage["loss_before"], stage["loss_after"]
             lines.append(f"{stage['name']}: held-out loss {before:.3f} before, {after:.3f} after (nats a token)")
+        elif measure is not None:
+            lines.append(f"{stage['name']}: {measure['name']} {measure['before']:.3f} before, {measure['after']:.3f} after")
     return lines
