@@ -70,7 +70,7 @@ def run(stage: EvaluateStage, context: Context) -> Outcome:
                 (mine > first["reward"]) + 0.5 * (mine == first["reward"])
                 for mine, first in zip(rewards, answered[0], strict=True)
             ]
-            one |= {"win_rate": math.fsum(wins) / len(wins), "interval": bootstrap(wins, context.recipe.seed)}
+            one |= {"win_rate": math.fsum(wins) / len(wins), "interval": list(bootstrap(wins, context.recipe.seed))}
         one |= _lm_eval(stage, context, name)
         said_of_prompts[label] = _samples(context, speaker)
         found.append(one)
