@@ -134,7 +134,7 @@ class PretrainStage(_Stage):
 class SupervisedStage(_Stage):
     """Tuning on answers: rows in the text, instruction or chat format, loss on what the assistant says."""
 
-    stage: Literal["supervised"] = Field("supervised", description="Kind of stage.")
+    stage: Literal["sft"] = Field("sft", description="Kind of stage.")
     model: str = Field("previous", description="previous: the model of the stage before; or the folder of a model.")
     data: str | list[str] = Field(
         description="JSONL (plain, .gz, .zst) or Parquet files, or folders of such files; or a folder of token shards of "
@@ -376,7 +376,7 @@ class TrainRecipe(Chain):
                     "out": "runs/small",
                     "stages": [
                         {"stage": "pretrain", "data": "shards/data", "steps": 2000},
-                        {"stage": "supervised", "data": "chats.jsonl", "epochs": 2},
+                        {"stage": "sft", "data": "chats.jsonl", "epochs": 2},
                     ],
                 }
             ]

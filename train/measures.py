@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["LANGUAGE", "measures", "side_by_side"]
 
-LANGUAGE = ("pretrain", "supervised")
+LANGUAGE = ("pretrain", "sft")
 """Stages whose loss is in nats per token of language."""
 
 

@@ -165,7 +165,7 @@ def test_training_is_shown_stage_by_stage(tmp_path: Path) -> None:
                 "tokens_per_second": 512.5,
                 "seconds": 2.0,
             },
-            {"name": "chat", "stage": "supervised", "loss_before": 4.4, "loss_after": 4.1, "tokens": 10, "seconds": 1.0},
+            {"name": "chat", "stage": "sft", "loss_before": 4.4, "loss_after": 4.1, "tokens": 10, "seconds": 1.0},
         ],
         "samples": [{"prompt": "Why?", "answers": {"base": f"Because {EVIL}", "chat": "So."}}],
     }

@@ -185,12 +185,12 @@ def speaker(base: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
     out = tmp_path_factory.mktemp("speaker")
     stage = {
-        "stage": "supervised", "model": base, "data": str(write_jsonl(out / "rows.jsonl", pairs(120, 5))),
+        "stage": "sft", "model": base, "data": str(write_jsonl(out / "rows.jsonl", pairs(120, 5))),
         "max_length": 64, "batch": {"sequences": 8}, "optimizer": {"lr": 5e-3}, "steps": 25,
     }  # fmt: skip
     content = {"out": str(out), "threads": 1, "device": "cpu", "stages": [stage]}
     run_chain(check_recipe(content, where="recipe"), Reporter(True, (out / "log").open("w")), Interrupts())
-    return str(out / "supervised" / "model")
+    return str(out / "sft" / "model")
 
 
 @pytest.fixture

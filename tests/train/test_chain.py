@@ -26,17 +26,17 @@ def chain(recipe: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "judge.py").write_text(JUDGE)
     rows = str(write_jsonl(tmp_path / "rows.jsonl", pairs(60, 5)))
     rule = [{"function": f"{tmp_path}/judge.py:short"}]
-    tuning = {"model": "stage:supervised", "max_length": 64, "heldout": 0.2, "batch": {"sequences": 8}, "steps": 4}
+    tuning = {"model": "stage:sft", "max_length": 64, "heldout": 0.2, "batch": {"sequences": 8}, "steps": 4}
     recipe["prompts"] = ["what does the cat say 3 times"]
     recipe["stages"] += [
-        {"stage": "supervised", "data": rows, "max_length": 64, "batch": {"sequences": 8}, "steps": 12},
+        {"stage": "sft", "data": rows, "max_length": 64, "batch": {"sequences": 8}, "steps": 12},
         {"stage": "sample", "data": rows, "answers": 3, "max_length": 64, "max_new_tokens": 10},
         {"stage": "score", "name": "judged", "data": "stage:sample", "rewards": rule},
         {"stage": "reward", "data": "stage:judged", **tuning},
         {"stage": "dpo", "data": "stage:judged", **tuning},
         {"stage": "grpo", "data": rows, "rewards": [{"model": "stage:reward"}], "max_new_tokens": 10, **tuning},
         {
-            "stage": "evaluate", "models": ["stage:supervised", "stage:dpo", "stage:grpo"], "data": rows,
+            "stage": "evaluate", "models": ["stage:sft", "stage:dpo", "stage:grpo"], "data": rows,
             "rewards": rule, "prompts": 8, "max_new_tokens": 10, "max_length": 64,
         },
     ]  # fmt: skip
@@ -47,13 +47,13 @@ def chain(recipe: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
 def test_stages_chain_and_finished_ones_do_not_run_again(run: Run, chain: dict[str, Any]) -> None:
     result = run(chain)
     assert [stage["name"] for stage in result["stages"]] == [
-        "pretrain", "supervised", "sample", "judged", "reward", "dpo", "grpo", "evaluate",
+        "pretrain", "sft", "sample", "judged", "reward", "dpo", "grpo", "evaluate",
     ]  # fmt: skip
-    assert set(result["samples"][0]["answers"]) == {"pretrain", "supervised", "dpo", "grpo"}
-    assert [one["model"] for one in result["stages"][-1]["compared"]] == ["supervised", "dpo", "grpo"]
-    assert set(result["stages"][-1]["samples"][0]["answers"]) == {"supervised", "dpo", "grpo"}
+    assert set(result["samples"][0]["answers"]) == {"pretrain", "sft", "dpo", "grpo"}
+    assert [one["model"] for one in result["stages"][-1]["compared"]] == ["sft", "dpo", "grpo"]
+    assert set(result["stages"][-1]["samples"][0]["answers"]) == {"sft", "dpo", "grpo"}
     report = (Path(chain["out"]) / "report.md").read_text()
-    for name in ("pretrain", "supervised", "reward", "dpo", "grpo"):
+    for name in ("pretrain", "sft", "reward", "dpo", "grpo"):
         assert f"| {name} | " in report.split("## What each stage is judged by")[1].split("\n## ")[0]
     assert run(chain) == result
     # Another judge: what came before it stands, what came after it does not.
@@ -62,7 +62,7 @@ def test_stages_chain_and_finished_ones_do_not_run_again(run: Run, chain: dict[s
     events: list[dict[str, Any]] = []
     run(chain, events)
     kept = {e["name"] for e in events if "done already" in e.get("message", "")}
-    assert kept == {"pretrain", "supervised", "sample"}
+    assert kept == {"pretrain", "sft", "sample"}
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def test_models_side_by_side(run: Run, comparing: dict[str, Any]) -> None:
         assert sum(row["answers"][place]["reward"] for row in rows) / 12 == pytest.approx(model["reward"])
     report = (Path(comparing["out"]) / "report.md").read_text()
     assert "win rate against `pretrain`" in report
-    assert "| evaluate | win rate of supervised against pretrain (higher is better) | 0.5000 |" in report
+    assert "| evaluate | win rate of sft against pretrain (higher is better) | 0.5000 |" in report
 
 
 def test_a_model_against_itself_is_a_tie(run: Run, comparing: dict[str, Any], speaker: str) -> None:
@@ -54,7 +54,7 @@ def test_a_model_against_itself_is_a_tie(run: Run, comparing: dict[str, Any], sp
     first, second = run(comparing)["stages"][0]["compared"]
     assert first["reward"] == second["reward"]
     assert (second["win_rate"], second["interval"]) == (0.5, [0.5, 0.5])
-    assert (first["model"], second["model"]) == ("supervised (1)", "supervised (2)")
+    assert (first["model"], second["model"]) == ("sft (1)", "sft (2)")
 
 
 def test_what_cannot_be_compared_is_one_line(run: Run, comparing: dict[str, Any], shards: Path) -> None:

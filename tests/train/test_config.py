@@ -15,7 +15,7 @@ from train.recipe import check_recipe, load_recipe
 
 GOOD: dict[str, Any] = {
     "out": "x",
-    "stages": [{"stage": "pretrain", "data": "d"}, {"stage": "supervised", "data": "f"}],
+    "stages": [{"stage": "pretrain", "data": "d"}, {"stage": "sft", "data": "f"}],
 }
 
 
@@ -59,7 +59,7 @@ def test_a_mistake_is_named_with_its_place(place: tuple[Any, ...], key: str, val
 def test_required_fields_are_named() -> None:
     with pytest.raises(RecipeError, match=r"^r: stages\.0\.data: is required$"):
         check_recipe({"out": "x", "stages": [{"stage": "pretrain"}]}, where="r")
-    kinds = "dpo, evaluate, grpo, kto, pretrain, reward, rloo, sample, score, supervised"
+    kinds = "dpo, evaluate, grpo, kto, pretrain, reward, rloo, sample, score, sft"
     with pytest.raises(RecipeError, match=rf"^r: stages\.0\.stage: is required; valid here: {kinds}$"):
         check_recipe({"out": "x", "stages": [{"data": "d"}]}, where="r")
 

@@ -33,7 +33,7 @@ def chain(recipe: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     """Pretraining and tuning of a tiny model."""
     rows = write_jsonl(tmp_path / "rows.jsonl", pairs(100, 5))
     tune = {
-        "stage": "supervised",
+        "stage": "sft",
         "data": str(rows),
         "heldout": 0.1,
         "max_length": 64,
@@ -65,15 +65,15 @@ def test_the_command_trains_beside_a_hostile_file_and_tells_a_program(chain: dic
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [e["name"] for e in events if e["event"] == "start"] == ["pretrain", "supervised"]
+    assert [e["name"] for e in events if e["event"] == "start"] == ["pretrain", "sft"]
     assert {"stage", "name", "step", "steps", "progress", "loss", "tokens_per_second", "seconds"} <= set(
         next(e for e in events if e["event"] == "step")
     )
     assert events[-1] == {"event": "done", "out": chain["out"], "report": chain["out"] + "/report.md"}
     summary = json.loads((Path(chain["out"]) / "summary.json").read_text())
-    assert [s["stage"] for s in summary["stages"]] == ["pretrain", "supervised"]
+    assert [s["stage"] for s in summary["stages"]] == ["pretrain", "sft"]
     assert all(s["loss_after"] < s["loss_before"] for s in summary["stages"])
-    assert set(summary["samples"][0]["answers"]) == {"pretrain", "supervised"}
+    assert set(summary["samples"][0]["answers"]) == {"pretrain", "sft"}
     assert "the same prompts after each stage" in (Path(chain["out"]) / "report.md").read_text().lower()
 
 

@@ -147,7 +147,7 @@ def test_answers_are_drawn_again_alike_after_a_kill_and_scored(
         file = Path(name) / "data" / "rows.jsonl"
         assert (tmp_path / "whole" / file).read_bytes() == (Path(scoring["out"]) / file).read_bytes()
     drawn = written(scoring, "sample")
-    assert all(len(row["answers"]) == 3 and row["model"] == "supervised" for row in drawn)
+    assert all(len(row["answers"]) == 3 and row["model"] == "sft" for row in drawn)
     assert len({a["text"] for row in drawn for a in row["answers"]}) > 3
 
 

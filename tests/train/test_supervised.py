@@ -20,7 +20,7 @@ Run = Callable[..., dict[str, Any]]
 def tuning(base: str, tmp_path: Path) -> dict[str, Any]:
     """A recipe that tunes `base` on 120 instruction rows."""
     stage = {
-        "stage": "supervised",
+        "stage": "sft",
         "model": base,
         "data": str(write_jsonl(tmp_path / "rows.jsonl", pairs(120, 5))),
         "heldout": 0.1,
@@ -36,7 +36,7 @@ def with_rows(tuning: dict[str, Any], tmp_path: Path, rows: list[Any], **options
 
 
 def metrics(out: str, key: str = "loss") -> list[tuple[int, float]]:
-    lines = (Path(out) / "supervised" / "metrics.jsonl").read_text().splitlines()
+    lines = (Path(out) / "sft" / "metrics.jsonl").read_text().splitlines()
     return [(entry["step"], entry[key]) for entry in map(json.loads, lines) if key in entry]
 
 
@@ -52,14 +52,14 @@ def test_the_loss_on_heldout_answers_falls_and_the_model_learns_to_stop(run: Run
     assert stage["steps"] == steps
     assert [step for step, _ in metrics(tuning["out"])] == list(range(1, steps + 1))
     assert [step for step, _ in metrics(tuning["out"], "heldout_loss")] == list(range(10, steps, 10))
-    sample = json.loads((Path(tuning["out"]) / "supervised" / "samples.jsonl").read_text())
+    sample = json.loads((Path(tuning["out"]) / "sft" / "samples.jsonl").read_text())
     assert sample["ended"]
     assert sample["answer"].startswith("the ")
     assert "<|" not in sample["answer"]
-    generation = json.loads((Path(tuning["out"]) / "supervised" / "model" / "generation_config.json").read_text())
+    generation = json.loads((Path(tuning["out"]) / "sft" / "model" / "generation_config.json").read_text())
     assert generation["pad_token_id"] not in generation["eos_token_id"]
     assert len(generation["eos_token_id"]) == 2
-    assert not (Path(tuning["out"]) / "supervised" / "checkpoint").exists()
+    assert not (Path(tuning["out"]) / "sft" / "checkpoint").exists()
 
 
 def test_the_first_step_has_the_loss_of_the_answers_alone(run: Run, tuning: dict[str, Any], tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_every_row_that_is_not_trained_on_is_counted(run: Run, tuning: dict[str,
     stage = run(with_rows(tuning, tmp_path, rows, steps=1))["stages"][0]
     assert stage["rows_dropped"] == {"also_held_out": 1, "special_token": 1, "too_long": 1}
     assert (stage["rows_in"], stage["rows_trained"], stage["rows_heldout"]) == (23, 15, 5)
-    assert "| supervised | too_long | 1 |" in (Path(tuning["out"]) / "report.md").read_text()
+    assert "| sft | too_long | 1 |" in (Path(tuning["out"]) / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_adapters_learn_and_are_merged_into_the_weights(run: Run, tuning: dict[s
     tuning["stages"][0] |= {"lora": {"rank": 4, "alpha": 8}, "optimizer": {"lr": 2e-2}, "steps": 12}
     stage = run(tuning)["stages"][0]
     assert stage["loss_after"] < stage["loss_before"] - 0.5
-    before, after = load(base), load(Path(tuning["out"]) / "supervised" / "model")
+    before, after = load(base), load(Path(tuning["out"]) / "sft" / "model")
     changed = {name for name, weight in after.named_parameters() if not torch.equal(weight, before.get_parameter(name))}
     assert changed == {name for name, weight in after.named_parameters() if "proj" in name}
     model = merged(adapted(load(base), Lora(rank=2), 0))
