@@ -2,7 +2,8 @@
 
     python train_on_ray.py recipe.yaml --workers 8 --gpus
 
-Needs `ray[train]` beside the extra [train] on every machine. The recipe, its `out` and its shards must be on a file system that all workers share. Run it again to go on where it stopped.
+Needs `ray[train]` beside the extra [train] on every machine. The recipe, its `out` and its shards must be on a file system that
+all workers share. Run it again to go on where it stopped.
 """
 
 from __future__ import annotations
