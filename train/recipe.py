@@ -41,6 +41,8 @@ def check_recipe(content: dict[str, Any], *, where: str) -> TrainRecipe:
     try:
         return TrainRecipe.model_validate(content)
     except ValidationError as error:
+        if "jobs" in content and "stages" not in content:
+            raise RecipeError("holds jobs, which `curate run` runs; a training recipe has stages", where=where) from error
         problem = error.errors(include_url=False, include_context=False)[0]
         path, model = _locate(problem["loc"])
         if problem["type"] == "extra_forbidden":

@@ -56,6 +56,11 @@ def test_a_mistake_is_named_with_its_place(place: tuple[Any, ...], key: str, val
     assert str(caught.value).startswith(message)
 
 
+def test_a_recipe_of_jobs_is_told_from_one_of_stages() -> None:
+    with pytest.raises(RecipeError, match="^r: holds jobs, which `curate run` runs; a training recipe has stages$"):
+        check_recipe({"name": "x", "jobs": [{"job": "train"}]}, where="r")
+
+
 def test_required_fields_are_named() -> None:
     with pytest.raises(RecipeError, match=r"^r: stages\.0\.data: is required$"):
         check_recipe({"out": "x", "stages": [{"stage": "pretrain"}]}, where="r")
