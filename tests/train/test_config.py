@@ -57,7 +57,7 @@ def test_a_mistake_is_named_with_its_place(place: tuple[Any, ...], key: str, val
 
 
 def test_a_recipe_of_jobs_is_told_from_one_of_stages() -> None:
-    with pytest.raises(RecipeError, match="^r: holds jobs, which `curate run` runs; a training recipe has stages$"):
+    with pytest.raises(RecipeError, match=r"^r: holds jobs, which `curate run` runs; a training recipe has stages$"):
         check_recipe({"name": "x", "jobs": [{"job": "train"}]}, where="r")
 
 
