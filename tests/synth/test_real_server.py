@@ -61,7 +61,6 @@ def transformers_serve(folder: Path, cache: Path) -> Iterator[str]:
     ],
 )
 def test_a_method_on_transformers_serve(method: str, prompts: str, requests: int, tmp_path: Path) -> None:
-    pytest.importorskip("fastapi", reason="transformers serve needs fastapi")
     (tmp_path / "own.jinja").write_text(prompts)
     options: dict[str, Any] = {"prompts": str(tmp_path / "own.jinja"), "answer_tokens": 12, "keep_cut": True}
     with transformers_serve(tiny_model(), tmp_path / "hub") as address:
