@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -206,15 +205,14 @@ def test_a_model_keeps_its_cache_wherever_it_lies(tmp_path: Path) -> None:
     assert not other.cached
 
 
-def test_leaving_off_ends_soon() -> None:
+def test_leaving_off_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = scarce(monkeypatch, 1000)
     asker = Asker(LocalBackend(tiny_model(), device="cpu"))
     answers = asker.answers(question(max_tokens=240, seed=i, temperature=2.0) for i in range(1000))
     next(answers)
     answers.close()
-    began = time.monotonic()
     asker.close()
-    # All thousand answers would take minutes.
-    assert time.monotonic() - began < 30
+    assert 0 < sum(begun) < 500, "rows of the thousand that the model was given"
 
 
 def test_folders_that_are_no_model(tmp_path: Path) -> None:

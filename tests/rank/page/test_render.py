@@ -70,5 +70,5 @@ def test_lone_surrogates_and_long_texts():
 def test_no_text_takes_long(piece):
     began = time.process_time()
     check(render((piece * LONGEST_MARKDOWN)[:LONGEST_MARKDOWN])[0])
-    # Linear work is a fraction of a second; quadratic work on the longest text takes minutes.
-    assert time.process_time() - began < 60
+    # Linear work is a fraction of a second; quadratic work on the longest text takes far longer.
+    assert time.process_time() - began < 10
